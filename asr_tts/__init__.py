@@ -1,0 +1,1 @@
+"""Speech recognition and synthesis, and the sound they go through."""

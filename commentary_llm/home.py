@@ -1,0 +1,34 @@
+"""Where downloaded weights and everything built from them are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def commentary_home() -> Path:
+    """Folder of all cached artifacts: `COMMENTARY_HOME`, by default `~/.cache/commentary-llm`.
+
+    Read in this one place. The folder need not exist yet.
+    """
+    return Path(os.environ.get("COMMENTARY_HOME") or "~/.cache/commentary-llm").expanduser().absolute()
+
+
+def downloads_dir() -> Path:
+    """Weight packages as they were fetched."""
+    return commentary_home() / "downloads"
+
+
+def models_dir() -> Path:
+    """Imported models, one folder each: `smollm2-135m-instruct`, `whisper-tiny.en`, `piper-en_US-joe-medium`."""
+    return commentary_home() / "models"
+
+
+def shards_dir(model: str, ranks: int) -> Path:
+    """INT8 shards of `model` for `ranks` tensor-parallel ranks (torch backend)."""
+    return commentary_home() / "shards" / model / f"int8-tp{ranks}"
+
+
+LLM_MODEL = "smollm2-135m-instruct"
+ASR_MODEL = "whisper-tiny.en"
+TTS_MODEL = "piper-en_US-joe-medium"
