@@ -31,8 +31,4 @@ class Cue:
     deadline_s: float  # first sound at the latest so long after the event, in stream time; else dropped as stale
     max_words: int
     interruptible: bool  # False: nothing cuts it off (a goal call)
-
-    @property
-    def excitement(self) -> float:
-        """0 calm … 1 a late winner; drives rate, energy and gain of the voice."""
-        raise NotImplementedError
+    excitement: float  # 0 calm … 1 a late winner; drives rate, energy and gain of the voice

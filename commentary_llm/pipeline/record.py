@@ -1,0 +1,90 @@
+"""What is written down about each cue and each replay: the lines of `commentary.jsonl` and the input of the report."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Stage(str, Enum):
+    """A stage of a cue's way, in order. Each is a duration in ms; together they are the latency waterfall."""
+
+    QUEUE = "queue"  # event accepted -> the pipeline takes the cue up
+    PROMPT = "prompt"  # transcript fetched, prompt rendered
+    FIRST_TOKEN = "first_token"  # request submitted -> first token (prefill)
+    TEXT = "text"  # first token -> first clause that passed the gate (or the template chosen)
+    SPEECH = "speech"  # clause given to the synthesiser -> first PCM chunk
+    AUDIBLE = "audible"  # first PCM chunk -> first audible sample handed to the sinks (leading silence counts)
+    REST = "rest"  # -> last sample of the cue handed to the sinks
+
+
+class Refusal(BaseModel):
+    """A clause the fact gate refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str
+    cause: str  # "unknown name", "score", "player", …
+    detail: str = ""
+
+
+class CueRecord(BaseModel):
+    """One cue as it came out: one line of `commentary.jsonl`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    event_id: str
+    event_type: str
+    period: int
+    minute: str = Field(description='as captions show it: "90+4"')
+    team: str | None
+    player: str | None
+    urgency: str
+    reason: str = Field(description="the director's rule for speaking")
+    text: str = Field(description="what was said; empty when the cue was dropped")
+    source: str = Field(description='"model", "template", or "none" when dropped')
+    source_reason: str = Field(description="why this source: passed gate, no clause passed, deadline, …")
+    dropped: str | None = Field(default=None, description="why nothing was said: stale, superseded, …")
+    cut_off: bool = Field(default=False, description="an urgent cue cut it at a word edge")
+    refusals: tuple[Refusal, ...] = ()
+    candidates: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    score: str = Field(description='after the event: "3-2"')
+    stream_s: float = Field(description="when the event happened, seconds of stream time")
+    start_s: float | None = Field(description="first sample in commentary.wav, seconds")
+    end_s: float | None = Field(description="end in commentary.wav, seconds")
+    timings_ms: dict[str, float] = Field(description="Stage -> ms, plus first_audible, last_sample, text_done from accept")
+    heard: str = Field(default="", description="what the recogniser made of the stadium audio around the event")
+    announced: str = Field(default="", description="what the announcement in the audio really said, where known")
+
+
+class ReplaySummary(BaseModel):
+    """The whole replay in figures."""
+
+    model_config = ConfigDict(extra="forbid")
+    match_id: str
+    title: str  # "Argentina 3-3 France (4-2 on penalties)"
+    source: str | None = None  # data credit
+    backend: str  # Generator.description
+    recognizer: str | None
+    synthesizer: str
+    ranks: int
+    speed: str
+    wall_s: float
+    audio_s: float
+    loudness_lufs: float
+    true_peak_dbtp: float
+    events: int
+    duplicates: int
+    late: int
+    skipped_unknown: int
+    cues: int
+    spoken: int
+    dropped: dict[str, int]  # cause -> count
+    refusals: dict[str, int]  # cause -> count
+    model_share: float  # of spoken cues
+    percentiles_ms: dict[str, dict[str, float]]  # stage or total -> {"p50", "p90", "p99", "max", "count"}
+    word_error: float | None = None  # heard against announced, over all announcements
+    started_at: str  # ISO 8601
+    versions: dict[str, str]
