@@ -1,0 +1,141 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from asr_tts.interfaces import TensorSpec
+from commentary_llm.errors import ArtifactError, ConfigError, EngineError
+
+# ONNX Runtime's exceptions share no base of their own below Exception.
+_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    error for error in vars(ort_state).values() if isinstance(error, type) and issubclass(error, Exception)
+)
+
+_DTYPES = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(int8)": np.dtype(np.int8),
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(bool)": np.dtype(np.bool_),
+}
+
+
+class OnnxRuntime:
+    """`SpeechRuntime` over one `onnxruntime.InferenceSession` on the CPU.
+
+    The session holds the weights once and creates an execution context for each `run` in progress, so several
+    threads may run it at the same time and share the weights. Threads do not spin while they wait for work: the
+    speech networks stand beside MPI ranks, which need the same cores.
+
+    `threads` is the number of threads one `run` uses, the caller's included. Raises ArtifactError when the file is
+    missing or not a valid network, ConfigError when `threads` is below 1.
+    """
+
+    def __init__(self, path: Path | str, *, threads: int = 1, name: str | None = None) -> None:
+        path = Path(path)
+        self._name = name or path.stem
+        if threads < 1:
+            raise ConfigError(f"network {self._name!r}: threads is {threads}; expected 1 or more")
+        if not path.is_file():
+            raise ArtifactError(
+                f"network {self._name!r}: no file {path}; `python -m checkpoints verify` says what is missing"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3  # its warnings speak of graph rewriting, not to users
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except _ORT_ERRORS as error:
+            raise ArtifactError(
+                f"network {self._name!r}: {path} does not load in ONNX Runtime {onnxruntime.__version__}: {error}; "
+                "`python -m checkpoints setup` rebuilds it"
+            ) from error
+        providers = self._session.get_providers()
+        if providers != ["CPUExecutionProvider"]:
+            raise EngineError(
+                f"network {self._name!r}: ONNX Runtime chose the providers {providers}; "
+                "expected CPUExecutionProvider alone"
+            )
+        self._inputs = tuple(self._spec(value) for value in self._session.get_inputs())
+        self._outputs = tuple(self._spec(value) for value in self._session.get_outputs())
+        self._input_names = frozenset(spec.name for spec in self._inputs)
+        self._output_names = [spec.name for spec in self._outputs]
+        self._threads = threads
+
+    def _spec(self, value: Any) -> TensorSpec:
+        dtype = _DTYPES.get(value.type)
+        if dtype is None:
+            raise ArtifactError(
+                f"network {self._name!r}: {value.name!r} is a {value.type}; expected one of {', '.join(_DTYPES)}"
+            )
+        shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
+        return TensorSpec(value.name, dtype, shape)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._outputs
+
+    @property
+    def description(self) -> str:
+        floats = {spec.dtype.name for spec in self._inputs + self._outputs if spec.dtype.kind == "f"}
+        threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
+        precision = "/".join(sorted(floats)) or "integer"
+        return f"{self._name}: ONNX Runtime {onnxruntime.__version__}, CPU, {threads}, {precision}"
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs the network once: every input by name in, every output by name out. Blocks; thread-safe.
+
+        Raises EngineError naming the network and the tensor when an input is missing, unknown, of another dtype or
+        shape than `inputs` says, or when the network itself fails.
+        """
+        unknown = feeds.keys() - self._input_names
+        if unknown:
+            raise EngineError(
+                f"network {self._name!r} has no input {sorted(unknown)}; it takes {sorted(self._input_names)}"
+            )
+        for spec in self._inputs:
+            self._check(spec, feeds)
+        try:
+            values = self._session.run(self._output_names, dict(feeds))
+        except _ORT_ERRORS as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
+            raise EngineError(f"network {self._name!r} failed on inputs {shapes}: {error}") from error
+        return dict(zip(self._output_names, values, strict=True))
+
+    def _check(self, spec: TensorSpec, feeds: Mapping[str, np.ndarray]) -> None:
+        array = feeds.get(spec.name)
+        if array is None:
+            raise EngineError(f"network {self._name!r}: input {spec.name!r} is missing; it takes {self._wanted(spec)}")
+        fits = (
+            isinstance(array, np.ndarray)
+            and array.dtype == spec.dtype
+            and len(array.shape) == len(spec.shape)
+            and all(want in (-1, size) for want, size in zip(spec.shape, array.shape, strict=True))
+        )
+        if not fits:
+            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise EngineError(f"network {self._name!r}: input {spec.name!r} is {found}; expected {self._wanted(spec)}")
+
+    @staticmethod
+    def _wanted(spec: TensorSpec) -> str:
+        sizes = ", ".join("any" if size == -1 else str(size) for size in spec.shape)
+        return f"{spec.dtype} ({sizes})"
