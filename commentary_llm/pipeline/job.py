@@ -1,0 +1,206 @@
+"""One cue on its way through the engine, and the handle its submitter holds."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+
+import numpy as np
+
+from commentary_llm.errors import CommentaryError
+from commentary_llm.pipeline.record import CueRecord, Refusal, Stage
+from commentary_llm.pipeline.timeline import Segment
+from commentary_llm.script.cue import Cue
+
+# A clause holds far fewer chunks than this, and a cue far fewer clauses: the bound only stops a runaway producer.
+_MAX_PIECES = 256
+
+
+class SpokenClause:
+    """A clause that passed the gate: its text at once, its sound while it is being decoded."""
+
+    def __init__(self, text: str, source: str, sample_rate_hz: int) -> None:
+        self.text = text
+        self.source = source  # "model" or "template"
+        self.sample_rate_hz = sample_rate_hz
+        self._chunks: queue.Queue[np.ndarray | None] = queue.Queue(_MAX_PIECES)
+
+    def pcm(self) -> Iterator[np.ndarray]:
+        """Chunks of float32 mono in [-1, 1], blocking until the clause is complete. Can be read once."""
+        while (chunk := self._chunks.get()) is not None:
+            yield chunk
+
+    def _push(self, chunk: np.ndarray | None) -> None:
+        self._chunks.put(chunk)
+
+
+@dataclass
+class Marks:
+    """perf_counter_ns at each point of a cue's way; 0 = not reached."""
+
+    accepted: int
+    taken: int = 0
+    prompted: int = 0
+    first_token: int = 0
+    first_clause: int = 0
+    text_done: int = 0
+    speech_started: int = 0
+    first_pcm: int = 0
+    first_audible: int = 0
+    last_sample: int = 0
+
+    def timings_ms(self) -> dict[str, float]:
+        """Stage durations, and totals from `accepted`: text_done, first_pcm, first_audible, last_sample."""
+        timings: dict[str, float] = {}
+
+        def span(name: str, start: int, end: int) -> None:
+            if start and end:
+                timings[name] = round((end - start) / 1e6, 3)
+
+        span(Stage.QUEUE.value, self.accepted, self.taken)
+        span(Stage.PROMPT.value, self.taken, self.prompted)
+        span(Stage.FIRST_TOKEN.value, self.prompted, self.first_token)
+        span(Stage.TEXT.value, self.first_token or self.prompted or self.taken, self.first_clause)
+        span(Stage.SPEECH.value, self.first_clause, self.first_pcm)
+        span(Stage.AUDIBLE.value, self.first_pcm, self.first_audible)
+        span(Stage.REST.value, self.first_audible, self.last_sample)
+        span("text_done", self.accepted, self.text_done)
+        span("first_pcm", self.accepted, self.first_pcm)
+        span("first_audible", self.accepted, self.first_audible)
+        span("last_sample", self.accepted, self.last_sample)
+        return timings
+
+
+@dataclass
+class CueJob:
+    """A cue and all that becomes of it. Written by the pipeline's threads one after another, read when finished."""
+
+    cue: Cue
+    order: int  # of acceptance
+    stream_s: float
+    marks: Marks
+    handle: CueHandle
+    announced: str = ""
+    heard: str = ""
+    source: str = "none"
+    source_reason: str = ""
+    dropped: str | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)  # a more urgent cue needs the voice
+    refusals: list[Refusal] = field(default_factory=list)
+    clauses: list[str] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    candidates: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+
+    def said(self) -> str:
+        """What can be heard of the line: cut clauses end where the voice did."""
+        parts = []
+        for clause, segment in zip(self.clauses, self.segments, strict=False):
+            if segment.cut_s is None:
+                parts.append(clause)
+            else:
+                heard = sum(edge <= segment.cut_s + 1e-6 for edge in segment.word_edges_s)
+                words = clause.split()
+                kept = round(len(words) * heard / max(1, len(segment.word_edges_s)))
+                if kept:
+                    parts.append(" ".join(words[:kept]).rstrip(".,;:!?—–- ") + " —")
+                break
+        return " ".join(parts)
+
+    def record(self) -> CueRecord:
+        event, state = self.cue.event, self.cue.state
+        audible = [s for s in self.segments if s.samples and s.cut_s != 0]
+        text = self.said()
+        dropped = self.dropped if text else self.dropped or "cut off before it began"
+        timings = self.marks.timings_ms()
+        if audible:
+            timings["on_air"] = round((audible[0].start_s - self.stream_s) * 1e3, 3)
+        return CueRecord(
+            event_id=event.event_id,
+            event_type=event.type.value,
+            period=event.period,
+            minute=state.time.label if state.time else "",
+            team=state.team(event.team).name if event.team else None,
+            player=state.player(event.player).name if event.player else None,
+            urgency=self.cue.urgency.name.lower(),
+            reason=self.cue.reason,
+            text=text,
+            source=self.source if text else "none",
+            source_reason=self.source_reason,
+            dropped=dropped,
+            cut_off=any(s.cut_s is not None for s in self.segments),
+            refusals=tuple(self.refusals),
+            candidates=self.candidates,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            generated_tokens=self.generated_tokens,
+            score=f"{state.score.home}-{state.score.away}",
+            stream_s=round(self.stream_s, 3),
+            start_s=round(audible[0].start_s, 3) if audible else None,
+            end_s=round(audible[-1].end_s, 3) if audible else None,
+            timings_ms=timings,
+            heard=self.heard,
+            announced=self.announced,
+        )
+
+
+class CueHandle:
+    """What `submit` returns. Iterating yields the clauses as they are cleared for speech; `result` the whole record."""
+
+    def __init__(self, event_id: str) -> None:
+        self.event_id = event_id
+        self.skipped: str | None = None  # why the director let the event pass without words
+        self._clauses: queue.Queue[SpokenClause | None] = queue.Queue(_MAX_PIECES)
+        self._done = threading.Event()
+        self._record: CueRecord | None = None
+        self._error: CommentaryError | None = None
+
+    def __iter__(self) -> Iterator[SpokenClause]:
+        """Blocks for each clause until the cue is finished. Can be iterated once. Raises the engine's error if it failed."""
+        while (clause := self._clauses.get()) is not None:
+            yield clause
+        if self._error is not None:
+            raise self._error
+
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def result(self, timeout_s: float | None = None) -> CueRecord | None:
+        """The cue's record, or None when the event got no words (`skipped` says why).
+
+        Blocks until its speech is decoded; it may still be playing, and be cut. Raises TimeoutError, or the
+        engine's error.
+        """
+        if not self._done.wait(timeout_s):
+            raise TimeoutError(f"event {self.event_id}: not finished within {timeout_s} s")
+        if self._error is not None:
+            raise self._error
+        return self._record
+
+    def _offer(self, clause: SpokenClause) -> None:
+        self._clauses.put(clause)
+
+    def _finish(
+        self, record: CueRecord | None, *, skipped: str | None = None, error: CommentaryError | None = None
+    ) -> None:
+        if self._done.is_set():
+            return
+        self._record, self.skipped, self._error = record, skipped, error
+        self._clauses.put(None)
+        self._done.set()
+
+
+def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int | None = None) -> CueJob:
+    """A job accepted now (or at `accepted_ns` of perf_counter_ns)."""
+    return CueJob(
+        cue=cue,
+        order=order,
+        stream_s=stream_s,
+        marks=Marks(accepted=accepted_ns or perf_counter_ns()),
+        handle=CueHandle(cue.event.event_id),
+    )
