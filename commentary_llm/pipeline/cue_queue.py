@@ -40,6 +40,14 @@ class CueQueue:
             self._jobs.remove(job)
             return job
 
+    def remove(self, job: CueJob) -> bool:
+        """Withdraws a waiting job; False when it is no longer waiting."""
+        with self._ready:
+            if job not in self._jobs:
+                return False
+            self._jobs.remove(job)
+            return True
+
     def waiting(self) -> list[CueJob]:
         with self._ready:
             return list(self._jobs)

@@ -18,6 +18,8 @@ from commentary_llm.script.cue import Cue
 # A clause holds far fewer chunks than this, and a cue far fewer clauses: the bound only stops a runaway producer.
 _MAX_PIECES = 256
 
+_DANGLING = ",;:—–- "  # a clause may end with these in mid-sentence; a line may not
+
 
 class SpokenClause:
     """A clause that passed the gate: its text at once, its sound while it is being decoded."""
@@ -74,7 +76,7 @@ class Marks:
         return timings
 
 
-@dataclass
+@dataclass(eq=False)
 class CueJob:
     """A cue and all that becomes of it. Written by the pipeline's threads one after another, read when finished."""
 
@@ -108,9 +110,10 @@ class CueJob:
                 words = clause.split()
                 kept = round(len(words) * heard / max(1, len(segment.word_edges_s)))
                 if kept:
-                    parts.append(" ".join(words[:kept]).rstrip(".,;:!?—–- ") + " —")
-                break
-        return " ".join(parts)
+                    parts.append(" ".join(words[:kept]).rstrip(".!?" + _DANGLING) + " —")
+                return " ".join(parts)
+        line = " ".join(parts)
+        return line.rstrip(_DANGLING) + "." if line and line[-1] in _DANGLING else line
 
     def record(self) -> CueRecord:
         event, state = self.cue.event, self.cue.state

@@ -36,6 +36,8 @@ class CueRecord(BaseModel):
     event_type: str
     period: int
     minute: str = Field(description='as captions show it: "90+4"')
+    elapsed_s: float | None = Field(default=None, description="event's seconds since its period's kick-off")
+    event_detail: str | None = Field(default=None, description='its outcome, card or decision: "second_yellow", "saved"')
     team: str | None
     player: str | None
     urgency: str
@@ -65,6 +67,8 @@ class ReplaySummary(BaseModel):
     model_config = ConfigDict(extra="forbid")
     match_id: str
     title: str  # "Argentina 3-3 France (4-2 on penalties)"
+    home: str | None = None  # both as in CueRecord.team
+    away: str | None = None
     source: str | None = None  # data credit
     backend: str  # Generator.description
     recognizer: str | None

@@ -18,7 +18,7 @@ BREATH_S = 0.20  # pause between two cues
 CLAUSE_GAP_S = 0.06  # pause between two clauses of one cue, on top of the voice's own closing silence
 
 
-@dataclass
+@dataclass(eq=False)
 class Segment:
     """The speech of one clause. Grows while it is being synthesised."""
 

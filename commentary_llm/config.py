@@ -1,0 +1,59 @@
+"""What an engine is started with. Each default exists here and nowhere else; the command line reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from commentary_llm.errors import ConfigError
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
+from commentary_llm.match import MatchInfo
+
+
+class EngineConfig(BaseModel):
+    """Configuration of one engine, the same on every rank. Frozen; unknown keys are errors.
+
+    `match` is needed on rank 0 only. Model names are folders below the cache (`commentary_llm.home`), or paths.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: MatchInfo | None = None
+
+    backend: Literal["auto", "torch", "tensorrt_llm"] = "auto"
+    llm: str = LLM_MODEL
+    asr: str = ASR_MODEL
+    tts: str = TTS_MODEL
+    compute_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")
+    speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
+    listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
+
+    persona: Literal["neutral", "excited", "dry", "blind"] = "excited"
+    candidates: int = Field(default=3, ge=1, le=8, description="completions decoded at once for each cue")
+    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.05, ge=1.0, le=2.0)
+    max_new_tokens: int = Field(default=40, ge=4, le=256)
+    seed: int = Field(default=0, ge=0)
+
+    queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
+    startup_timeout_s: float = Field(default=300.0, gt=0)
+    rank_timeout_s: float = Field(default=8.0, gt=0, description="a rank silent for so long is lost")
+
+    @classmethod
+    def build(cls, **options: object) -> EngineConfig:
+        """Like the constructor, but raises ConfigError naming every wrong option."""
+        try:
+            return cls(**options)  # type: ignore[arg-type]
+        except ValidationError as error:
+            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+            raise ConfigError("wrong engine configuration:\n" + "\n".join(lines)) from error
+
+
+def artifact_path(name: str, default_parent: Path) -> Path:
+    """`name` as a folder below `default_parent`, unless it is itself an existing path."""
+    given = Path(name).expanduser()
+    return given.absolute() if given.is_dir() else default_parent / name

@@ -1,0 +1,290 @@
+"""One event's way through the engine: accepted, directed, written, spoken, released.
+
+Three threads besides the caller's: one writes lines, one speaks them, one releases what has been heard to the sinks.
+Their queues are bounded; what is dropped is dropped by name and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from time import perf_counter, perf_counter_ns
+from typing import Protocol
+
+from commentary_llm.errors import CommentaryError, EngineError
+from commentary_llm.match import MatchEvent
+from commentary_llm.match.match import Match
+from commentary_llm.metrics import Metrics
+from commentary_llm.pipeline.clock import StreamClock
+from commentary_llm.pipeline.cue_queue import CueQueue
+from commentary_llm.pipeline.hearing import Hearing
+from commentary_llm.pipeline.job import CueHandle, CueJob, new_job
+from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.pipeline.speaker import Speaker
+from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
+from commentary_llm.pipeline.writer import LineWriter
+from commentary_llm.script import Director, SpeechStatus
+from commentary_llm.script.cue import Urgency
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.1  # how soon the threads notice that the flow is closing
+_RELEASE_S = 0.02  # one broadcast video frame is 0.02 s: finer release is not visible in captions
+_SPEECH_QUEUE = 32  # clauses; more than the longest line has
+
+
+class Sink(Protocol):
+    """Takes what is final: PCM and captions, each with its presentation time in stream seconds."""
+
+    def speech(self, segment: Segment) -> None: ...
+
+    def cue(self, record: CueRecord) -> None: ...
+
+
+class Flow:
+    """The threads and queues between `submit` and the sinks."""
+
+    def __init__(
+        self,
+        match: Match,
+        director: Director,
+        writer: LineWriter,
+        speaker: Speaker,
+        timeline: SpeechTimeline,
+        clock: StreamClock,
+        hearing: Hearing,
+        metrics: Metrics,
+        sinks: Sequence[Sink],
+        queue_capacity: int,
+    ) -> None:
+        self._match = match
+        self._director = director
+        self._writer = writer
+        self._speaker = speaker
+        self._timeline = timeline
+        self._clock = clock
+        self._hearing = hearing
+        self._metrics = metrics
+        self._sinks = list(sinks)
+        self._cues = CueQueue(queue_capacity)
+        self._clauses: queue.Queue[tuple[CueJob, str | None]] = queue.Queue(_SPEECH_QUEUE)
+        self._submit_lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._in_flight: dict[int, CueJob] = {}  # accepted, not yet spoken
+        self._spoken: list[CueJob] = []  # spoken, not yet all released
+        self._writing: CueJob | None = None
+        self._order = 0
+        self._last_line_end_s: float | None = None
+        self._error: CommentaryError | None = None
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
+            for name, loop in (("writer", self._write), ("speaker", self._speak), ("release", self._play_out))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # -- the caller's side ---------------------------------------------------------------------------------------
+
+    def submit(self, event: MatchEvent, stream_s: float | None = None, announced: str = "") -> CueHandle:
+        """Validates and folds the event, lets the director decide, and returns at once.
+
+        `stream_s`: when it happened in stream time, by default now. Raises InputError for an impossible event (the
+        match state is unchanged then) and EngineError when the engine has failed.
+        """
+        accepted_ns = perf_counter_ns()
+        handle = CueHandle(event.event_id)
+        with self._submit_lock:
+            self._raise_if_failed()
+            accepted = self._match.accept(event)
+            self._metrics.count("events", accepted.kind.value)
+            if accepted.kind.value != "new":
+                handle._finish(None, skipped=accepted.kind.value)
+                return handle
+            at_s = self._clock.now_s() if stream_s is None else stream_s
+            decision = self._director.decide(event, accepted.state, self._status(at_s))
+            if decision.cue is None:
+                self._metrics.count("skipped", decision.reason)
+                handle._finish(None, skipped=decision.reason)
+                return handle
+            self._order += 1
+            job = new_job(decision.cue, self._order, at_s, accepted_ns)
+            job.announced = announced
+            with self._changed:
+                self._in_flight[job.order] = job
+            if decision.cue.urgency is Urgency.URGENT:
+                self._make_way(job)
+            loser = self._cues.put(job)
+            if loser is not None:
+                self._drop(loser, "queue full")
+        return job.handle
+
+    def idle(self) -> bool:
+        with self._changed:
+            return not self._in_flight
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Blocks until every accepted cue is spoken or dropped. Raises EngineError when the engine has failed."""
+        with self._changed:
+            done = self._changed.wait_for(lambda: not self._in_flight or self._error is not None, timeout_s)
+        self._raise_if_failed()
+        return done
+
+    def close(self, *, drain_s: float) -> None:
+        """Waits up to `drain_s` for cues in flight, stops the threads and releases everything spoken to the sinks."""
+        if self._stop.is_set():
+            return
+        if drain_s > 0 and self._error is None:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._in_flight or self._error is not None, drain_s)
+        self._stop.set()
+        self._cues.close()
+        for thread in self._threads:
+            thread.join(10.0)
+        for job in list(self._in_flight.values()):
+            self._drop(job, "engine closed")
+        self._release(float("inf"))
+
+    @property
+    def error(self) -> CommentaryError | None:
+        return self._error
+
+    def _raise_if_failed(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    # -- director's view, pre-emption, drops ---------------------------------------------------------------------
+
+    def _status(self, now_s: float) -> SpeechStatus:
+        busy = self._timeline.busy(now_s)
+        with self._changed:
+            jobs = list(self._in_flight.values())
+        urgencies = [job.cue.urgency for job in jobs]
+        if busy.urgency is not None:
+            urgencies.append(busy.urgency)
+        return SpeechStatus(
+            now_s=now_s,
+            busy_until_s=busy.until_s,
+            urgency=max(urgencies, default=None),
+            interruptible=busy.interruptible and all(job.cue.interruptible for job in jobs),
+            queued=len(jobs),
+            last_line_end_s=self._last_line_end_s,
+        )
+
+    def _make_way(self, urgent: CueJob) -> None:
+        """Withdraws what would only delay an urgent cue: small talk still waiting, and a lesser line being written."""
+        for job in self._cues.waiting():
+            if job.cue.urgency < Urgency.KEY and self._cues.remove(job):
+                self._drop(job, "superseded")
+        writing = self._writing
+        if writing is not None and writing.cue.interruptible and writing.cue.urgency < urgent.cue.urgency:
+            writing.cancelled.set()
+
+    def _drop(self, job: CueJob, cause: str) -> None:
+        job.dropped = job.dropped or cause
+        self._metrics.count("dropped", job.dropped)
+        self._finish(job)
+
+    def _finish(self, job: CueJob) -> None:
+        """Everything that will be said of this cue has been synthesised."""
+        record = job.record()
+        with self._changed:
+            self._in_flight.pop(job.order, None)
+            self._spoken.append(job)
+            if record.end_s is not None:
+                self._last_line_end_s = record.end_s
+            self._changed.notify_all()
+        job.handle._finish(record)
+
+    # -- threads -------------------------------------------------------------------------------------------------
+
+    def _guard(self, loop: object) -> None:
+        try:
+            loop()  # type: ignore[operator]
+        except CommentaryError as error:
+            self._fail(error)
+        except Exception as error:  # a defect of ours: every waiting handle must learn of it, with its traceback
+            log.exception("pipeline thread %s failed", threading.current_thread().name)
+            failure = EngineError(f"pipeline thread {threading.current_thread().name} failed: {error!r}")
+            failure.__cause__ = error
+            self._fail(failure)
+
+    def _fail(self, error: CommentaryError) -> None:
+        with self._changed:
+            self._error = self._error or error
+            jobs = list(self._in_flight.values())
+            self._in_flight.clear()
+            self._changed.notify_all()
+        for job in jobs:
+            job.handle._finish(None, error=error)
+
+    def _write(self) -> None:
+        while not (self._stop.is_set() and not self._cues.waiting()):
+            job = self._cues.take(_POLL_S)
+            if job is None:
+                continue
+            if self._stop.is_set():
+                self._drop(job, "engine closed")
+                continue
+            job.marks.taken = perf_counter_ns()
+            now_s = self._clock.now_s()
+            cuts_in = job.cue.urgency is Urgency.URGENT
+            earliest_s = now_s if cuts_in else max(now_s, self._timeline.busy(now_s).until_s)
+            if earliest_s > job.stream_s + job.cue.deadline_s:
+                self._drop(job, "stale")
+                continue
+            self._writing = job
+            try:
+                job.heard = self._hearing.heard(job.cue.event, job.stream_s)
+                for clause in self._writer.write(job, job.cancelled.is_set):
+                    job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
+                    self._hand_over(job, clause)
+                job.marks.text_done = perf_counter_ns()
+            finally:
+                self._writing = None
+            self._hand_over(job, None)
+
+    def _hand_over(self, job: CueJob, clause: str | None) -> None:
+        while self._error is None:
+            try:
+                self._clauses.put((job, clause), timeout=_POLL_S)
+                return
+            except queue.Full:
+                continue
+
+    def _speak(self) -> None:
+        while True:
+            try:
+                job, clause = self._clauses.get(timeout=_POLL_S)
+            except queue.Empty:
+                if self._stop.is_set() and not self._threads[0].is_alive():
+                    return
+                continue
+            if clause is None:
+                if job.cancelled.is_set() and not job.segments:
+                    self._drop(job, "superseded")
+                else:
+                    self._finish(job)
+            elif not job.cancelled.is_set() and not self._speaker.speak(job, clause):
+                job.cancelled.set()
+
+    def _play_out(self) -> None:
+        while not self._stop.is_set():
+            started = perf_counter()
+            self._release(self._clock.now_s())
+            self._stop.wait(max(0.0, _RELEASE_S - (perf_counter() - started)))
+
+    def _release(self, until_s: float) -> None:
+        for segment in self._timeline.release(until_s):
+            for sink in self._sinks:
+                sink.speech(segment)
+        with self._changed:
+            final = [job for job in self._spoken if all(s.end_s <= until_s for s in job.segments)]
+            self._spoken = [job for job in self._spoken if job not in final]
+        for job in final:
+            record = job.record()
+            self._metrics.count("cues", record.source)
+            for sink in self._sinks:
+                sink.cue(record)
