@@ -166,6 +166,7 @@ def _config(
             "max_frames": shape.max_frames,
             "max_tokens": shape.max_tokens,
             "prompt_ids": [ids[token] for token in prompt],
+            "start_id": ids["<|startoftranscript|>"],
             "end_id": ids["<|endoftext|>"],
             "no_speech_id": no_speech,
             "suppress_ids": [int(token) for token in published["suppress_ids"]],
