@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 
 class EventType(str, Enum):
@@ -125,10 +126,38 @@ class MatchInfo(_Frozen):
     referee: str | None = None
     source: str | None = Field(default=None, description='where the data is from: "StatsBomb", shown with the output')
 
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        if self.home.id == self.away.id:
+            raise ValueError(f"home and away have the same id {self.home.id!r}")
+        seen: set[str] = set()
+        for player in (*self.home.players, *self.away.players):
+            if player.id in seen:
+                raise ValueError(f"player id {player.id!r} ({player.name}) is on the line-ups twice")
+            seen.add(player.id)
+        return self
+
 
 class Score(_Frozen):
     home: int = Field(ge=0)
     away: int = Field(ge=0)
+
+
+# Fields without which an event of that type says nothing; a goal or card may lack its player until it is confirmed.
+REQUIRED_FIELDS: dict[EventType, tuple[str, ...]] = {
+    EventType.CARD: ("card",),
+    EventType.SUBSTITUTION: ("player", "player_on"),
+    EventType.VAR_DECISION: ("decision",),
+    EventType.STOPPAGE_TIME: ("minutes_added",),
+    EventType.FORMATION: ("team", "formation"),
+}
+# Fields that would contradict any other type.
+_ONLY_ON: dict[str, EventType] = {
+    "card": EventType.CARD,
+    "player_on": EventType.SUBSTITUTION,
+    "decision": EventType.VAR_DECISION,
+    "cancels": EventType.VAR_DECISION,
+}
 
 
 class MatchEvent(_Frozen):
@@ -163,3 +192,13 @@ class MatchEvent(_Frozen):
     y: float | None = Field(default=None, ge=0, le=1, description="0 left touchline … 1 right, facing the opponents")
     score: Score | None = Field(default=None, description="score after the event as the tracker claims it; checked")
     note: str | None = Field(default=None, max_length=200, description="free text for the prompt, not checked")
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> Self:
+        missing = [name for name in REQUIRED_FIELDS.get(self.type, ()) if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"a {self.type.value} needs {' and '.join(missing)}")
+        for name, kind in _ONLY_ON.items():
+            if getattr(self, name) is not None and self.type is not kind:
+                raise ValueError(f"{name} belongs to a {kind.value}, not to a {self.type.value}")
+        return self
