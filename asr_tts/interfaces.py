@@ -75,9 +75,26 @@ class Recognizer(Protocol):
         ...
 
 
+class Speech(Protocol):
+    """One text being spoken; iterate it once."""
+
+    @property
+    def word_edges_s(self) -> tuple[float, ...]:
+        """Ends of the words known so far, in seconds from the first sample, ascending; speech may be cut there."""
+        ...
+
+    def __iter__(self) -> Iterator[AudioChunk]:
+        """Chunks as soon as they are decoded, in order, without leading silence."""
+        ...
+
+
 class Synthesizer(Protocol):
     @property
     def sample_rate_hz(self) -> int: ...
+
+    def speak(self, text: str, style: SpeechStyle = SpeechStyle()) -> Speech:
+        """Speaks `text` (as written; it is normalised inside). Raises InputError for text without anything to say."""
+        ...
 
     def synthesize(self, text: str, style: SpeechStyle = SpeechStyle()) -> Iterator[AudioChunk]:
         """Speaks `text` (as written; it is normalised inside): chunks as soon as they are decoded, in order.

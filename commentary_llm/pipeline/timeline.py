@@ -15,7 +15,6 @@ from commentary_llm.script.cue import Urgency
 
 CUT_FADE_S = 0.015  # long enough not to click, short enough to stay inside the gap between two words
 BREATH_S = 0.20  # pause between two cues
-CLAUSE_GAP_S = 0.06  # pause between two clauses of one cue, on top of the voice's own closing silence
 
 
 @dataclass(eq=False)
@@ -77,14 +76,21 @@ class SpeechTimeline:
             )
 
     def open(
-        self, event_id: str, text: str, sample_rate_hz: int, urgency: Urgency, interruptible: bool, now_s: float
+        self,
+        event_id: str,
+        text: str,
+        sample_rate_hz: int,
+        urgency: Urgency,
+        interruptible: bool,
+        now_s: float,
+        pause_s: float = BREATH_S,
     ) -> Segment:
-        """Places a new segment after everything scheduled, not before `now_s`."""
+        """Places a new segment `pause_s` after everything scheduled, not before `now_s`."""
         with self._lock:
             start_s = now_s
             last = self._open[-1] if self._open else self._released
             if last is not None:
-                start_s = max(now_s, last.end_s + (CLAUSE_GAP_S if last.event_id == event_id else BREATH_S))
+                start_s = max(now_s, last.end_s + pause_s)
             segment = Segment(event_id, text, start_s, sample_rate_hz, urgency, interruptible)
             self._open.append(segment)
             return segment

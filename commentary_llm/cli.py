@@ -1,0 +1,116 @@
+"""The command line: `python -m commentary_llm replay | bench`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from commentary_llm.config import EngineConfig
+from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError, InputError
+
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_ARTIFACT, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+def _default(name: str) -> object:
+    return EngineConfig.model_fields[name].default
+
+
+def _kickoff(text: str) -> tuple[int, float]:
+    period, _, at = text.partition("=")
+    try:
+        seconds = 0.0
+        for part in at.split(":"):
+            seconds = seconds * 60 + float(part)
+        number = int(period)
+    except ValueError:
+        number, seconds = 0, 0.0
+    if not 1 <= number <= 5 or not at:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected PERIOD=TIME, such as 2=1:02:30 or 2=3750")
+    return number, seconds
+
+
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("engine")
+    for name, help_text in (
+        ("backend", "language model backend: auto, torch or tensorrt_llm"),
+        ("llm", "language model, by name in the cache or folder"),
+        ("asr", "speech recogniser, likewise"),
+        ("tts", "voice, likewise"),
+        ("persona", "how it talks: neutral, excited, dry or blind (for blind listeners)"),
+        ("candidates", "completions decoded at once for each cue"),
+        ("temperature", "0 is greedy"),
+        ("seed", "random seed; the same seed says the same things"),
+        ("llm-threads", "CPU threads of the language model on each rank"),
+        ("speech-threads", "CPU threads of each speech network"),
+    ):
+        default = _default(name.replace("-", "_"))
+        group.add_argument(f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})")
+
+
+def engine_options(args: argparse.Namespace) -> dict[str, object]:
+    """The EngineConfig fields given on the command line."""
+    return {k: v for k, v in vars(args).items() if k in EngineConfig.model_fields}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m commentary_llm", description="Football commentary from match events."
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    replay = commands.add_parser(
+        "replay", help="replay a recorded match", description="Replays a recorded match: sound, captions, report."
+    )
+    source = replay.add_argument_group("match", "by default the built-in one, the 2022 World Cup final")
+    source.add_argument("--match", type=Path, metavar="FILE", help="a match in our own JSONL format")
+    source.add_argument("--provider", metavar="NAME", help="a data provider's format, with its files:")
+    from commentary_llm.match.feeds.providers import FILE_OPTIONS
+
+    for option, help_text in FILE_OPTIONS.items():
+        source.add_argument(f"--{option}", type=Path, metavar="FILE", help=help_text)
+    sound = replay.add_argument_group("stadium sound")
+    sound.add_argument("--audio", type=Path, metavar="FILE", help="the recording's sound, in any common format")
+    sound.add_argument("--no-audio", action="store_true", help="ignore the built-in match's stadium track")
+    sound.add_argument(
+        "--kickoff",
+        type=_kickoff,
+        action="append",
+        default=[],
+        metavar="PERIOD=TIME",
+        help="where a period kicks off in --audio, as seconds or [h:]m:s; periods not named follow one another",
+    )
+    replay.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
+    replay.add_argument("--speed", default="max", help="max, or times real time: 1x … 60x (default: max)")
+    replay.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
+    _engine_options(replay)
+
+    bench = commands.add_parser("bench", help="measure speed; the last line is JSON")
+    bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
+    bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
+    bench.add_argument("--out", type=Path, help="also write the JSON here")
+    _engine_options(bench)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        if args.command == "replay":
+            from commentary_llm.replay import run_replay
+
+            return run_replay(args)
+        from commentary_llm.bench import run_bench
+
+        return run_bench(args)
+    except CommentaryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, (InputError, ConfigError)):
+            return EXIT_BAD_INPUT
+        return EXIT_ARTIFACT if isinstance(error, ArtifactError) else EXIT_FAILED
