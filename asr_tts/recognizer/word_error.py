@@ -25,7 +25,7 @@ def normalise_words(text: str) -> list[str]:
 
 
 def word_errors(said: str, heard: str) -> tuple[int, int]:
-    """(errors, words said): least substitutions, deletions and insertions that turn one into the other (Levenshtein)."""
+    """(errors, words said); errors are substitutions, deletions and insertions, the fewest possible (Levenshtein)."""
     reference, found = normalise_words(said), normalise_words(heard)
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys(reference + found))}
     target = np.array([vocabulary[word] for word in found], np.int64)
