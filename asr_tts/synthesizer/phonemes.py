@@ -1,0 +1,161 @@
+"""Speakable text -> phonemes -> ids, as Piper voices were trained on them.
+
+The phonemes come from espeak-ng through `piper-tts` (GPL-3.0, like its espeak-ng data). This is the only module that
+imports it, and it does so when the first text is phonemised.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from asr_tts.synthesizer.letters import strip_accents
+from commentary_llm.errors import EngineError
+
+_BEGIN, _END, _PAD = "^", "$", "_"
+_PAUSES = ".,!?;:"
+_ENDS = ".!?"
+_BREAK = ""  # between two sentences in a stream of phonemes
+
+# espeak-ng keeps its state in globals of one C library: one phonemisation at a time in a process.
+_espeak_lock = threading.Lock()
+_espeak: Any = None
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is voiced in one piece. `word_ends`: for each spoken word the index after its last entry in `ids`."""
+
+    ids: tuple[int, ...]
+    word_ends: tuple[int, ...]
+    terminator: str  # one of . ! ? or '' where the text just ended
+
+
+def load_pronunciations(path: Path | None = None) -> dict[str, str]:
+    """Names English spelling rules get wrong: lower-case ASCII words -> IPA as espeak's en-us writes it.
+
+    `path`: lines "name<TAB>ipa", `#` starts a comment; by default the list that comes with the package. A name of
+    several words is found as a whole. Raises EngineError naming the line that has another form.
+    """
+    path = path or Path(__file__).with_name("names.txt")
+    pronunciations = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        entry = line.split("#", 1)[0].strip()
+        if not entry:
+            continue
+        name, tab, ipa = entry.partition("\t")
+        if not (tab and name.strip() and ipa.strip()):
+            raise EngineError(f"{path}:{number}: found {line!r}, expected a name, a tab and its IPA")
+        pronunciations[name.strip().lower()] = unicodedata.normalize("NFD", ipa.strip())
+    return pronunciations
+
+
+class Phonemizer:
+    """Turns normalised text into sentences of phoneme ids for one voice. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        espeak_voice: str,
+        phoneme_ids: Mapping[str, Sequence[int]],
+        pronunciations: Mapping[str, str] | None = None,
+    ) -> None:
+        """`phoneme_ids`: the voice's table, phoneme -> ids. `pronunciations`: as from `load_pronunciations`; names
+        are matched where the text writes them with a capital, so that ordinary words keep their sound.
+        """
+        self._voice = espeak_voice
+        self._phoneme_ids = {phoneme: tuple(ids) for phoneme, ids in phoneme_ids.items()}
+        self._pronunciations = {
+            strip_accents(name).lower(): unicodedata.normalize("NFD", ipa)
+            for name, ipa in (pronunciations or {}).items()
+        }
+        longest_first = sorted(self._pronunciations, key=len, reverse=True)
+        alternatives = "|".join(re.escape(name).replace(r"\ ", r"\s") for name in longest_first)
+        self._names = (
+            re.compile(rf"\b(?=(?-i:[A-Z]))({alternatives})('s)?(?![A-Za-z'])", re.IGNORECASE) if alternatives else None
+        )
+        self.known_names = frozenset(part for name in self._pronunciations for part in name.split())
+        self._sentences = lru_cache(maxsize=256)(self._phonemize)
+
+    def sentences(self, text: str) -> tuple[Sentence, ...]:
+        """The sentences of `text` (from `normalize`), in order; empty when nothing in it is voiced."""
+        return self._sentences(text)
+
+    def _phonemize(self, text: str) -> tuple[Sentence, ...]:
+        found = (self._to_ids(phonemes) for phonemes in self.phonemes(text))
+        return tuple(sentence for sentence in found if sentence.word_ends)
+
+    def phonemes(self, text: str) -> list[list[str]]:
+        """Phonemes of each sentence, one code point each, blanks between words, punctuation kept."""
+        if self._names is None or not self._names.search(text):
+            return self._espeak_phonemes(text)
+        stream: list[str] = []
+        position = 0
+        for match in self._names.finditer(text):
+            self._extend(stream, self._between_names(text[position : match.start()]))
+            ipa = self._pronunciations[re.sub(r"\s", " ", match[1]).lower()]
+            self._extend(stream, list(ipa + (_possessive(ipa) if match[2] else "")))
+            position = match.end()
+        self._extend(stream, self._between_names(text[position:]))
+        ends = [index for index, phoneme in enumerate(stream) if phoneme == _BREAK]
+        starts = [0, *(index + 1 for index in ends)]
+        return [stream[start:end] for start, end in zip(starts, [*ends, len(stream)], strict=True) if stream[start:end]]
+
+    def _between_names(self, text: str) -> list[str]:
+        """Phonemes of the words and marks between two names, `_BREAK` where a sentence ends."""
+        words = text.lstrip(" " + _PAUSES)
+        stream: list[str] = []
+        for mark in text[: len(text) - len(words)].replace(" ", ""):
+            stream += [mark, _BREAK] if mark in _ENDS else [mark, " "]
+        for sentence in self._espeak_phonemes(words) if words else []:
+            stream += [*sentence, _BREAK] if sentence[-1:] and sentence[-1] in _ENDS else sentence
+        return stream
+
+    @staticmethod
+    def _extend(stream: list[str], more: list[str]) -> None:
+        """Appends `more`, with a blank where two words meet."""
+        if stream and more and stream[-1] not in (" ", _BREAK) and more[0] not in _PAUSES:
+            stream.append(" ")
+        stream.extend(more)
+
+    def _espeak_phonemes(self, text: str) -> list[list[str]]:
+        global _espeak
+        with _espeak_lock:
+            if _espeak is None:
+                from piper.phonemize_espeak import EspeakPhonemizer
+
+                _espeak = EspeakPhonemizer()
+            return list(_espeak.phonemize(self._voice, text))
+
+    def _to_ids(self, phonemes: Sequence[str]) -> Sentence:
+        """Piper's order: begin, then a pad after every phoneme, end. Phonemes the voice does not know are left out."""
+        pad = self._phoneme_ids[_PAD]
+        ids = [*self._phoneme_ids[_BEGIN], *pad]
+        word_ends: list[int] = []
+        in_word = False
+        for phoneme in phonemes:
+            known = self._phoneme_ids.get(phoneme)
+            if known is None:
+                continue
+            between = phoneme == " " or phoneme in _PAUSES
+            if between and in_word:
+                word_ends.append(len(ids))
+            in_word = not between
+            ids += [*known, *pad]
+        if in_word:
+            word_ends.append(len(ids))
+        ids += self._phoneme_ids[_END]
+        last = next((phoneme for phoneme in reversed(phonemes) if phoneme != " "), "")
+        return Sentence(tuple(ids), tuple(word_ends), last if last in _ENDS else "")
+
+
+def _possessive(ipa: str) -> str:
+    """English 's after the sound that `ipa` ends with."""
+    if ipa.endswith(("s", "z", "ʃ", "ʒ")):
+        return "ᵻz"
+    return "s" if ipa.endswith(("p", "t", "k", "f", "θ")) else "z"

@@ -1,0 +1,158 @@
+"""`Synthesizer` over a Piper voice: speech in chunks, without leading silence, with known word edges."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from asr_tts.audio.levels import gain_of
+from asr_tts.interfaces import AudioChunk, SpeechStyle
+from asr_tts.synthesizer.normalize import normalize
+from asr_tts.synthesizer.phonemes import Phonemizer, Sentence, load_pronunciations
+from asr_tts.synthesizer.style import clamp
+from asr_tts.synthesizer.trim import SilenceTrimmer
+from asr_tts.synthesizer.vits import VitsVoice
+from commentary_llm.errors import InputError
+
+NEUTRAL_STYLE = SpeechStyle()
+_KNEE = 0.8  # samples above are bent toward 1, never past it
+_PAUSE_S = {".": 0.28, "?": 0.28, "!": 0.22, ";": 0.20, ":": 0.20, ",": 0.12}
+
+
+def pause_after_s(text: str, rate: float = 1.0) -> float:
+    """How long a speaker rests after `text`, by its last mark; nothing without one."""
+    return _PAUSE_S.get(text.rstrip(" \"'”’)")[-1:], 0.0) / rate
+
+
+class Speech:
+    """One text being spoken. Iterate it once; the networks run as chunks are asked for, in the caller's thread."""
+
+    def __init__(self, voice: VitsVoice, sentences: tuple[Sentence, ...], style: SpeechStyle, seed: int, text: str):
+        self.text = text  # as spoken, after normalisation
+        self.style = style
+        self.sample_rate_hz = voice.description.sample_rate_hz
+        self._word_edges: list[int] = []
+        self._samples = 0
+        self._chunks = self._speak(voice, sentences, seed)
+
+    def __iter__(self) -> Iterator[AudioChunk]:
+        return self._chunks
+
+    @property
+    def word_edges_s(self) -> tuple[float, ...]:
+        """Ends of the spoken words, in seconds from the first sample, ascending.
+
+        Those of a sentence are known from its first chunk on, also for the words still to come. espeak-ng runs some
+        short words together ("of the"): these share an edge. A cut at an edge falls between two words.
+        """
+        return tuple(edge / self.sample_rate_hz for edge in self._word_edges)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what has come out so far."""
+        return self._samples / self.sample_rate_hz
+
+    def _speak(self, voice: VitsVoice, sentences: tuple[Sentence, ...], seed: int) -> Iterator[AudioChunk]:
+        gain = np.float32(gain_of(self.style.gain_db))
+        pause_samples = 0
+        for sentence in sentences:
+            for samples in self._speak_sentence(voice, sentence, seed, pause_samples):
+                level = soft_clip(samples * gain)
+                self._samples += len(level)
+                yield AudioChunk(level, self.sample_rate_hz)
+            if self._samples:
+                pause_samples = round(pause_after_s(sentence.terminator, self.style.rate) * self.sample_rate_hz)
+
+    def _speak_sentence(
+        self, voice: VitsVoice, sentence: Sentence, seed: int, pause_samples: int
+    ) -> Iterator[np.ndarray]:
+        ids = np.asarray(sentence.ids, dtype=np.int64)
+        # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
+        rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
+        latent = voice.encode(sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng)
+        trimmer = SilenceTrimmer(self.sample_rate_hz)
+        spoken = 0
+        for pcm in voice.decode_chunks(latent):
+            kept = trimmer.push(pcm)
+            if not len(kept):
+                continue
+            if not spoken:
+                kept = np.concatenate((np.zeros(pause_samples, dtype=np.float32), kept))
+                self._add_word_edges(voice, sentence, latent.durations, pause_samples - trimmer.removed_samples)
+            spoken += len(kept)
+            yield kept
+        tail = trimmer.finish()
+        if len(tail):
+            yield tail
+
+    def _add_word_edges(self, voice: VitsVoice, sentence: Sentence, durations: np.ndarray, shift: int) -> None:
+        """`shift`: from the sentence's own samples to places after what has been spoken before it."""
+        ends = np.cumsum(durations) * voice.description.hop_samples
+        for index in sentence.word_ends:
+            # `index - 1` is the pad after the word's last phoneme; half of it still belongs to the word.
+            middle = (ends[index - 1] + ends[index - 2]) // 2
+            self._word_edges.append(self._samples + max(0, int(middle) + shift))
+
+
+class PiperSynthesizer:
+    """Implements `Synthesizer`. The same text, style and seed give the same samples.
+
+    `pronunciations`: more names (as written -> IPA of espeak's en-us) beside the list that comes with the package.
+    May be used from several threads.
+    """
+
+    def __init__(self, voice: VitsVoice, seed: int = 0, pronunciations: Mapping[str, str] | None = None) -> None:
+        self.voice = voice
+        self._seed = seed
+        known = load_pronunciations() if voice.description.espeak_voice == "en-us" else {}
+        self._phonemizer = Phonemizer(
+            voice.description.espeak_voice, voice.description.phoneme_ids, {**known, **(pronunciations or {})}
+        )
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        runtime: str = "onnxruntime",
+        threads: int = 1,
+        seed: int = 0,
+        pronunciations: Mapping[str, str] | None = None,
+    ) -> PiperSynthesizer:
+        """Loads an imported voice from its folder. Raises ArtifactError if it is missing or damaged."""
+        return cls(VitsVoice.load(folder, runtime, threads), seed, pronunciations)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.voice.description.sample_rate_hz
+
+    def warm_up(self) -> None:
+        """Speaks a few words into nothing, so that the first real line is not the slow one."""
+        for text in ("Goal!", "And that is a corner to Argentina."):
+            for _ in self.synthesize(text):
+                pass
+
+    def synthesize(self, text: str, style: SpeechStyle = NEUTRAL_STYLE) -> Iterator[AudioChunk]:
+        """Chunks of `text` in order, as they are decoded. Raises InputError for text without anything to say."""
+        return iter(self.speak(text, style))
+
+    def speak(self, text: str, style: SpeechStyle = NEUTRAL_STYLE) -> Speech:
+        """Like `synthesize`, with word edges. A style out of the voice's range is clamped."""
+        spoken = normalize(text, self._phonemizer.known_names)
+        sentences = self._phonemizer.sentences(spoken) if spoken else ()
+        if not sentences:
+            raise InputError(f"nothing to say in {text[:80]!r}; expected at least one word or number")
+        return Speech(self.voice, sentences, clamp(style), self._seed, spoken)
+
+
+def soft_clip(samples: np.ndarray) -> np.ndarray:
+    """Leaves samples within the knee alone and bends louder ones smoothly below 1."""
+    peak = float(np.max(np.abs(samples), initial=0.0))
+    if peak <= _KNEE:
+        return samples
+    over = np.abs(samples) - _KNEE
+    bent = _KNEE + (1 - _KNEE) * np.tanh(over / (1 - _KNEE))
+    return np.where(over > 0, np.copysign(bent, samples), samples).astype(np.float32)
