@@ -50,7 +50,7 @@ _HALLUCINATIONS = frozenset(
         "well be right back",
     }
 )
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) ")
 _SPACE = re.compile(r"\s+")
 
 
@@ -166,8 +166,8 @@ def clean_text(text: str) -> str:
     """
     text = _SPACE.sub(" ", text.replace("\ufffd", "")).strip()
     kept = [
-        sentence.strip()
-        for sentence in _SENTENCE.findall(text)
+        sentence
+        for sentence in _SENTENCE_END.split(text)
         if (words := " ".join(normalise_words(sentence))) and words not in _HALLUCINATIONS
     ]
     return " ".join(kept)
