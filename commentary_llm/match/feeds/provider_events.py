@@ -62,8 +62,7 @@ def map_events(provider: str, dataset: Any, info: MatchInfo, skipped: Counter[st
     """Events in match order; what is left out is counted in `skipped` by name or reason."""
     sides = {p.id: team.id for team in (info.home, info.away) for p in team.players}
     other = {info.home.id: info.away.id, info.away.id: info.home.id}
-    # DataFactory's positions are the acting side's as well, though kloppy says they are the home side's.
-    acting_frame = provider == "datafactory" or dataset.metadata.orientation.name == "ACTION_EXECUTING_TEAM"
+    turned = _turned_in(provider, dataset)
     found: list[_Fields] = []
     for event in dataset.events:
         elapsed_s = _elapsed_s(event)
@@ -72,9 +71,9 @@ def map_events(provider: str, dataset: Any, info: MatchInfo, skipped: Counter[st
             continue
         fields = _mapped(event, skipped, provider)
         for raw_fields in provider_raw.extra(provider, event, other):
-            found.append({**_base(event, elapsed_s, acting_frame), **raw_fields})
+            found.append({**_base(event, elapsed_s, turned(event)), **raw_fields})
         if fields is not None:
-            found.append({**_base(event, elapsed_s, acting_frame), **fields})
+            found.append({**_base(event, elapsed_s, turned(event)), **fields})
     found.sort(key=lambda fields: (fields["period"], fields["elapsed_s"]))
     for fields in found:
         _right_side(fields, sides)
@@ -83,7 +82,18 @@ def map_events(provider: str, dataset: Any, info: MatchInfo, skipped: Counter[st
     return _validated(found, skipped)
 
 
-def _base(event: Any, elapsed_s: float, acting_frame: bool) -> _Fields:
+def _turned_in(provider: str, dataset: Any) -> Callable[[Any], bool]:
+    """Whether an event's position has to be turned round to be seen from the acting side."""
+    if dataset.metadata.orientation.name == "ACTION_EXECUTING_TEAM":
+        return lambda event: False
+    if provider == "datafactory":
+        # A fixed pitch on which the home side attacks to the right in odd periods, though kloppy says in all.
+        home = dataset.metadata.teams[0]
+        return lambda event: event.team is not None and (event.team is home) == (event.period.id % 2 == 0)
+    return lambda event: bool(event.attacking_direction.name == "RTL")
+
+
+def _base(event: Any, elapsed_s: float, turned: bool) -> _Fields:
     fields: _Fields = {
         "event_id": str(event.event_id),
         "period": event.period.id,
@@ -94,7 +104,6 @@ def _base(event: Any, elapsed_s: float, acting_frame: bool) -> _Fields:
     point = event.coordinates
     if point is not None and point.x is not None and point.y is not None:
         # kloppy: x and y from 0 to 1 from the top left corner. Whoever attacks to the left sees the pitch turned.
-        turned = not acting_frame and event.attacking_direction.name == "RTL"
         fields["x"], fields["y"] = (
             round(min(1.0, max(0.0, 1 - value if turned else value)), 4) for value in (point.x, point.y)
         )
