@@ -1,0 +1,166 @@
+"""Figures of a replay computed from its records, and their short form for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypedDict
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from commentary_llm.pipeline.record import CueRecord, ReplaySummary, Stage
+
+# Keys of `CueRecord.timings_ms` measured from the moment the event was accepted, beside the stages.
+TOTALS = ("first_audible", "text_done", "last_sample")
+
+# Sound later than this after the picture is noticed (ITU-R BT.1359); the engine's goal for the first audible sample.
+TARGET_MS = 125.0
+
+WordError = Callable[[list[str], list[str]], float]
+
+
+class RecordFigures(TypedDict):
+    """The fields of `ReplaySummary` that follow from the records alone: `ReplaySummary(**summarise(records), …)`."""
+
+    cues: int
+    spoken: int
+    dropped: dict[str, int]
+    refusals: dict[str, int]
+    model_share: float
+    percentiles_ms: dict[str, dict[str, float]]
+    word_error: float | None
+
+
+def is_spoken(record: CueRecord) -> bool:
+    """Whether anything of the cue was heard; a line that was cut off counts."""
+    return record.dropped is None and bool(record.text.strip())
+
+
+def percentiles(values: Iterable[float | None]) -> dict[str, float]:
+    """p50, p90, p99 (linear interpolation), max and count of the finite values; only `{"count": 0}` without any."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return {"count": 0.0}
+    p50, p90, p99 = np.percentile(np.asarray(finite, dtype=np.float64), (50, 90, 99))
+    return {"p50": float(p50), "p90": float(p90), "p99": float(p99), "max": max(finite), "count": float(len(finite))}
+
+
+def summarise(records: Sequence[CueRecord], word_error: WordError | None = None) -> RecordFigures:
+    """Computes what a `ReplaySummary` says of the cues.
+
+    Percentiles are over spoken cues, one entry for each stage and total that was measured at all. `word_error` takes
+    (references, hypotheses), as `jiwer.wer` does, and gets every announcement whose words are known; without it, or
+    without announcements, the word error is None.
+    """
+    spoken = [record for record in records if is_spoken(record)]
+    by_stage: dict[str, dict[str, float]] = {}
+    for name in (*(stage.value for stage in Stage), *TOTALS):
+        figures = percentiles(record.timings_ms.get(name) for record in spoken)
+        if figures["count"]:
+            by_stage[name] = figures
+    announced = [record for record in records if record.announced.strip()]
+    rate = None
+    if word_error is not None and announced:
+        rate = float(word_error([record.announced for record in announced], [record.heard for record in announced]))
+    return RecordFigures(
+        cues=len(records),
+        spoken=len(spoken),
+        dropped=_counts(record.dropped for record in records if record.dropped is not None),
+        refusals=_counts(refusal.cause for record in records for refusal in record.refusals),
+        model_share=sum(record.source == "model" for record in spoken) / len(spoken) if spoken else 0.0,
+        percentiles_ms=by_stage,
+        word_error=rate,
+    )
+
+
+def _counts(causes: Iterable[str]) -> dict[str, int]:
+    """Occurrences by cause, most frequent first, then by name."""
+    return dict(sorted(Counter(causes).items(), key=lambda item: (-item[1], item[0])))
+
+
+def print_summary(summary: ReplaySummary, console: Console) -> None:
+    """Prints a replay's figures in 10 to 15 lines."""
+    console.print(f"[bold]{escape(summary.title)}[/bold]")
+    if summary.source:
+        console.print(f"[dim]data: {escape(summary.source)}[/dim]")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    extra = [
+        f"{count} {what}"
+        for count, what in (
+            (summary.duplicates, "duplicate"),
+            (summary.late, "late"),
+            (summary.skipped_unknown, "unknown skipped"),
+        )
+        if count
+    ]
+    grid.add_row("events", str(summary.events) + (f" ({', '.join(extra)})" if extra else ""))
+    grid.add_row("cues", f"{summary.spoken} of {summary.cues} spoken, {percent(summary.model_share)} by the model")
+    if summary.dropped:
+        grid.add_row("dropped", escape(_listed(summary.dropped)))
+    if summary.refusals:
+        grid.add_row("refused", escape(_listed(summary.refusals)))
+    for name, label in (("first_audible", "first sound"), ("text_done", "text done"), ("last_sample", "last sample")):
+        figures = summary.percentiles_ms.get(name, {})
+        if figures.get("count"):
+            grid.add_row(
+                label, " · ".join(f"{key} {milliseconds(figures.get(key))}" for key in ("p50", "p90", "p99", "max"))
+            )
+    if summary.word_error is not None:
+        grid.add_row("word error", f"{percent(summary.word_error)} heard against announced")
+    grid.add_row(
+        "sound",
+        f"{clock(summary.audio_s)}, {decimal(summary.loudness_lufs)} LUFS, {decimal(summary.true_peak_dbtp)} dBTP",
+    )
+    grid.add_row("ran", f"{clock(summary.wall_s)} on {summary.ranks} ranks at {escape(summary.speed)} speed")
+    grid.add_row("models", escape(summary.backend))
+    console.print(grid)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = list(counts.items())[:6]
+    rest = sum(counts.values()) - sum(count for _, count in shown)
+    return (
+        f"{sum(counts.values())}: "
+        + ", ".join(f"{cause} {count}" for cause, count in shown)
+        + (f", others {rest}" if rest else "")
+    )
+
+
+def milliseconds(value: float | None) -> str:
+    """ "0.42 ms", "38 ms", "1.24 s"; an en dash for what was not measured."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if abs(value) >= 999.5:
+        return f"{value / 1000:.2f} s"
+    if abs(value) >= 9.95:
+        return f"{value:.0f} ms"
+    return f"{value:.1f} ms" if abs(value) >= 0.995 else f"{value:.2g} ms"
+
+
+def percent(value: float | None) -> str:
+    """0.934 as "93 %", shares under a tenth with one decimal; an en dash for what is unknown."""
+    if value is None or not math.isfinite(value) or abs(value) > 1e6:
+        return "–"
+    return f"{100 * value:.0f} %" if value == 0 or abs(value) >= 0.1 else f"{100 * value:.1f} %"
+
+
+def decimal(value: float | None, digits: int = 1) -> str:
+    """Fixed decimals with a true minus sign; an en dash for what is unknown or infinite."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def clock(value_s: float | None) -> str:
+    """Seconds as "2:05" or "1:02:05"; an en dash for what is unknown."""
+    if value_s is None or not math.isfinite(value_s):
+        return "–"
+    minutes, seconds = divmod(round(max(value_s, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
