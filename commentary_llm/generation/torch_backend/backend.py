@@ -1,0 +1,112 @@
+"""One rank's model made ready: manifest checked, ranks met, shard loaded, cache allocated."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from checkpoints.llama import read_config
+from checkpoints.manifest import Manifest, load_manifest, read_manifest
+from commentary_llm.errors import ConfigError
+
+from .collectives import Collectives, MpiCollectives, SoloCollectives
+from .config import ModelConfig, model_config
+from .kernels import select_kernels
+from .kv_cache import KVCache
+from .model import LlamaShard
+from .peers import Peers, RankTimeouts
+from .protocol import message_capacity
+from .runner import StepRunner
+from .weights import load_shard
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TorchBackendConfig:
+    """Options of the torch backend; the same on every rank."""
+
+    shards: Path  # as `commentary_llm.home.shards_dir` names it
+    compute_dtype: str = "bfloat16"  # or "float32": exact, slower, four bytes a weight
+    device: str = "cpu"
+    max_batch: int = 8  # KV slots: candidates that decode together
+    max_context: int = 1024  # tokens of prompt and completion together
+    max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
+    max_waiting: int = 64  # requests queued beyond those running; more are refused
+    threads: int = 1  # torch threads a rank
+    timeouts: RankTimeouts = field(default_factory=RankTimeouts)
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_batch", 1), ("max_context", 2), ("max_waiting", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
+        if self.max_step_tokens <= self.max_batch:
+            raise ConfigError(
+                f"max_step_tokens is {self.max_step_tokens}, expected more than max_batch {self.max_batch}"
+            )
+
+    @property
+    def message_capacity(self) -> int:
+        return message_capacity(self.max_batch, self.max_step_tokens)
+
+
+@dataclass(frozen=True)
+class RankBackend:
+    """What one rank runs steps with. `peers` is None when there is one rank."""
+
+    runner: StepRunner
+    peers: Peers | None
+    model: ModelConfig
+    model_name: str
+    weight_bytes: int
+    cache_bytes: int
+
+
+def check_shards(config: TorchBackendConfig, ranks: int) -> Manifest:
+    """The manifest of shards made for `ranks`. Raises ConfigError with both numbers when they differ, else ArtifactError."""
+    manifest = read_manifest(config.shards, f"python -m checkpoints shard --ranks {ranks}")
+    if manifest.ranks != ranks:
+        raise ConfigError(
+            f"{ranks} MPI ranks are running but {config.shards} is cut for {manifest.ranks}; start {manifest.ranks} ranks "
+            f"or run `python -m checkpoints shard --model {manifest.name} --ranks {ranks}` and use those shards"
+        )
+    return load_manifest(config.shards, kind="llama-int8-shards", ranks=ranks, command=manifest.command)
+
+
+def connect(config: TorchBackendConfig, comm: MPI.Comm | None) -> tuple[Manifest, Peers | None]:
+    """Checks the world size first, then meets the other ranks. Raises ConfigError, ArtifactError, RankLostError."""
+    ranks = 1 if comm is None else comm.Get_size()
+    manifest = check_shards(config, ranks)
+    return manifest, None if comm is None or ranks == 1 else Peers(comm, config.timeouts)
+
+
+def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | None) -> RankBackend:
+    """Loads this rank's shard and waits until every rank has. Call on the thread that runs the steps."""
+    started = time.perf_counter()
+    torch.set_num_threads(config.threads)
+    device = torch.device(config.device)
+    kernels = select_kernels(config.compute_dtype, device)
+    collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
+    info = collectives.info
+    model = model_config(read_config(config.shards), info.size, str(config.shards))
+    if config.max_context > model.max_positions:
+        raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
+    weights = load_shard(config.shards / f"rank{info.rank}.safetensors", model, kernels, device, manifest.command)
+    cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
+    runner = StepRunner(LlamaShard(model, weights, kernels, collectives, cache, device), cache, model.group, device)
+    if peers is not None:
+        peers.barrier("loading the model", config.timeouts.start_s)
+    log.info(
+        "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
+        *(info.rank, info.size, manifest.name, config.compute_dtype, weights.size_bytes / 1e6, cache.size_bytes / 1e6),
+        time.perf_counter() - started,
+    )
+    return RankBackend(runner, peers, model, manifest.name, weights.size_bytes, cache.size_bytes)

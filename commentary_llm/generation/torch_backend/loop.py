@@ -1,0 +1,223 @@
+"""Rank 0's scheduler thread: takes requests, plans steps, runs them with the other ranks, samples, streams."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from commentary_llm.errors import CommentaryError, EngineError, RankLostError
+
+from ..interface import FinishReason
+from ..sampling import token_logprobs
+from ..text_stream import Decoder
+from .backend import RankBackend, TorchBackendConfig, connect, load_backend
+from .candidate import Candidate
+from .handle import TorchHandle
+from .peers import Peers
+from .protocol import Kind, PlanSender
+from .scheduler import LogitsRow, ScheduledRequest, Scheduler, Sequence, Step
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+log = logging.getLogger(__name__)
+
+
+class DecodeLoop:
+    """Owns the model on rank 0. All MPI calls and torch steps happen on its thread; other methods are thread-safe."""
+
+    def __init__(
+        self, config: TorchBackendConfig, comm: MPI.Comm | None, decoder: Decoder, eos: frozenset[int]
+    ) -> None:
+        self._config, self._comm, self._decoder, self._eos = config, comm, decoder, eos
+        self._scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting)
+        self._changed = threading.Condition()
+        self._inbox: list[TorchHandle] = []
+        self._cancelled: list[TorchHandle] = []
+        self._closing = False
+        self._queued = 0  # in the inbox or waiting in the scheduler
+        self._ready = threading.Event()
+        self._error: CommentaryError | None = None
+        self._requests: dict[ScheduledRequest, TorchHandle] = {}
+        self._candidates: dict[Sequence, Candidate] = {}
+        self._next_id = 0
+        self.backend: RankBackend | None = None
+        # Not a daemon: at the program's end it has to stop or abort the other ranks before MPI is finalised.
+        self._thread = threading.Thread(target=self._run, name="decode-loop")
+
+    def start(self) -> RankBackend:
+        """Loads the model on the loop's thread and returns when every rank is ready. Raises what loading raised."""
+        self._thread.start()
+        # Loading waits for other ranks at most `start_s` twice: to meet them and to see them loaded.
+        self._ready.wait(2 * self._config.timeouts.start_s + 60)
+        if self._error is not None:
+            raise self._error
+        if self.backend is None:
+            raise EngineError("the model was not loaded in time; is the disk that holds the shards answering?")
+        return self.backend
+
+    def submit(self, handle: TorchHandle) -> None:
+        """Queues a request. Raises EngineError when the queue is full or the loop has ended, RankLostError."""
+        with self._changed:
+            self._raise_ended()
+            if self._queued >= self._config.max_waiting:
+                raise EngineError(
+                    f"{self._queued} requests are waiting, no more are taken; cancel some or submit more slowly"
+                )
+            self._queued += 1
+            self._inbox.append(handle)
+            self._changed.notify()
+
+    def cancel(self, handle: TorchHandle) -> None:
+        """Asks for the end of a request; finished ones stay as they are."""
+        with self._changed:
+            if not handle.finished:
+                self._cancelled.append(handle)
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Cancels what is running, stops all ranks and joins the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:
+            timeouts = self._config.timeouts
+            self._thread.join(timeouts.answer_s + timeouts.grace_s + 5)
+
+    def _raise_ended(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._closing:
+            raise EngineError("the generator is closed")
+
+    def _run(self) -> None:
+        peers: Peers | None = None
+        try:
+            manifest, peers = connect(self._config, self._comm)
+            self.backend = load_backend(self._config, manifest, peers)
+            self._ready.set()
+            self._serve(self.backend)
+        except CommentaryError as error:
+            self._fail(error, peers)
+        except Exception as error:
+            log.exception("the decode loop failed")
+            self._fail(EngineError(f"the decode loop failed: {type(error).__name__}: {error}"), peers)
+
+    def _fail(self, error: CommentaryError, peers: Peers | None) -> None:
+        """Every caller gets the error; other ranks cannot go on, so the job ends after time to close outputs."""
+        with self._changed:
+            self._error = error
+            handles = [*self._requests.values(), *self._inbox]
+        for handle in handles:
+            handle.fail(error)
+        self._ready.set()
+        if peers is not None:
+            log.critical("%s", error)
+            if not isinstance(error, RankLostError):
+                error = EngineError(f"{peers.label(0)} failed: {error}")
+            time.sleep(peers.timeouts.grace_s)
+            peers.abort(str(error))
+
+    def _serve(self, backend: RankBackend) -> None:
+        peers, sender = backend.peers, PlanSender(backend.peers)
+        while self._take():
+            step = self._scheduler.schedule()
+            self._count_queued()
+            if step is None:
+                if self._idle() and peers is not None:
+                    sender.send(Kind.PING)
+                    peers.barrier("a ping")
+                continue
+            sender.send(Kind.STEP, step.plan)
+            logits = backend.runner.run(step.plan)
+            self._scheduler.complete(step)
+            if logits is not None:
+                self._advance(step, logits)
+        for request in list(self._requests):
+            self._end(request, FinishReason.CANCELLED)
+        sender.send(Kind.STOP)
+        if peers is not None:
+            peers.barrier("closing")
+            peers.free()
+
+    def _idle(self) -> bool:
+        """Waits for something to do; True when it is time to ping the other ranks instead."""
+        with self._changed:
+            timeout_s = self._config.timeouts.ping_s
+            return not self._changed.wait_for(lambda: self._inbox or self._cancelled or self._closing, timeout_s)
+
+    def _count_queued(self) -> None:
+        with self._changed:
+            self._queued = len(self._inbox) + self._scheduler.waiting
+
+    def _take(self) -> bool:
+        """Moves new requests to the scheduler and ends cancelled and late ones; False when the loop is to end."""
+        with self._changed:
+            inbox, self._inbox = self._inbox, []
+            cancelled, self._cancelled = self._cancelled, []
+            closing = self._closing
+        for handle in inbox:
+            sampling = handle.request.sampling
+            request = ScheduledRequest(
+                self._next_id, handle.prompt, sampling.candidates, handle.request.priority, handle.request.prefix
+            )
+            self._next_id += 1
+            self._requests[request] = handle
+            self._scheduler.add(request)
+        now_s = time.perf_counter()
+        for request, handle in list(self._requests.items()):
+            if handle in cancelled:
+                self._end(request, FinishReason.CANCELLED)
+            elif handle.deadline_s is not None and now_s >= handle.deadline_s:
+                self._end(request, FinishReason.DEADLINE)
+        return not closing
+
+    def _end(self, request: ScheduledRequest, reason: FinishReason) -> None:
+        """Ends all candidates of a request that are not finished, waiting or running."""
+        handle = self._requests.pop(request)
+        running = {sequence.candidate: sequence for sequence in request.sequences}
+        for index in range(request.candidates):
+            sequence = running.get(index)
+            if sequence is not None and sequence.finished:
+                continue
+            candidate = self._candidates.pop(sequence, None) if sequence is not None else None
+            candidate = candidate or self._candidate(handle, index)
+            chunk, completion = candidate.end(reason)
+            handle.put(chunk)
+            handle.complete(completion)
+        self._scheduler.remove(request)
+
+    def _candidate(self, handle: TorchHandle, index: int) -> Candidate:
+        return Candidate(index, handle.request.sampling, handle.prompt, self._decoder, self._eos)
+
+    @torch.inference_mode()
+    def _advance(self, step: Step, logits: torch.Tensor) -> None:
+        """Samples for every sequence that has logits, then streams what the tokens say."""
+        drawn: list[tuple[LogitsRow, Sequence, int]] = []
+        indices: list[int] = []
+        for index, row in enumerate(step.rows):
+            self._requests[row.request].note_cached(row.request.cached_tokens)
+            for sequence in row.sequences:
+                if sequence not in self._candidates:
+                    handle = self._requests[row.request]
+                    self._candidates[sequence] = self._candidate(handle, sequence.candidate)
+                drawn.append((row, sequence, self._candidates[sequence].draw(logits[index])))
+                indices.append(index)
+        rows = logits if indices == list(range(len(logits))) else logits[indices]
+        logprobs = token_logprobs(rows, [token for _, _, token in drawn])
+        for (row, sequence, token), logprob in zip(drawn, logprobs, strict=True):
+            sequence.tokens.append(token)
+            handle = self._requests[row.request]
+            chunk, completion = self._candidates[sequence].push(token, logprob)
+            if completion is not None:
+                del self._candidates[sequence]
+                self._scheduler.finish(row.request, sequence)
+            handle.put(chunk)
+            if completion is not None:
+                handle.complete(completion)
+                if handle.finished:
+                    del self._requests[row.request]

@@ -1,0 +1,124 @@
+"""One rank's shard read into prepared layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from commentary_llm.errors import ArtifactError
+
+from .config import ModelConfig
+from .kernels import Kernels, Linear
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One decoder layer's part on this rank; `qkv` and `gate_up` are fused."""
+
+    input_norm: torch.Tensor  # (hidden,) float32
+    qkv: Linear
+    output: Linear
+    post_norm: torch.Tensor
+    gate_up: Linear
+    down: Linear
+
+
+@dataclass(frozen=True)
+class ShardWeights:
+    """Everything one rank holds. `embedding` (V / ranks, hidden) int8 with float32 scales (V / ranks,)."""
+
+    embedding: torch.Tensor
+    embedding_scale: torch.Tensor
+    layers: tuple[LayerWeights, ...]
+    norm: torch.Tensor
+    lm_head: Linear
+    size_bytes: int
+
+
+def load_shard(path: Path, config: ModelConfig, kernels: Kernels, device: torch.device, rebuild: str) -> ShardWeights:
+    """Reads `rank{r}.safetensors`. Raises ArtifactError, naming the tensor and the command that rebuilds the file."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            return _Reader(file, path, config, kernels, rebuild).read()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; build it with `{rebuild}`") from None
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} is damaged ({error}); rebuild it with `{rebuild}`") from None
+
+
+class _Reader:
+    def __init__(self, file: safe_open, path: Path, config: ModelConfig, kernels: Kernels, rebuild: str) -> None:
+        self._file, self._path, self._config, self._kernels, self._rebuild = file, path, config, kernels, rebuild
+        self._expected = config.local.tensors()
+        self._size_bytes = 0
+
+    def read(self) -> ShardWeights:
+        tied = self._config.shape.tied
+        embedding, scale = self._matrix("model.embed_tokens.weight")
+        head = (embedding, scale) if tied else self._matrix("lm_head.weight")
+        return ShardWeights(
+            embedding=embedding,
+            embedding_scale=scale,
+            layers=tuple(self._layer(f"model.layers.{i}.") for i in range(self._config.local.layers)),
+            norm=self._vector("model.norm.weight"),
+            lm_head=self._kernels.linear(*head),
+            size_bytes=self._size_bytes,
+        )
+
+    def _layer(self, prefix: str) -> LayerWeights:
+        attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
+        qkv = [
+            self._interleaved(*self._matrix(f"{attention}q_proj.weight")),
+            self._interleaved(*self._matrix(f"{attention}k_proj.weight")),
+            self._matrix(f"{attention}v_proj.weight"),
+        ]
+        gate_up = [self._matrix(f"{mlp}gate_proj.weight"), self._matrix(f"{mlp}up_proj.weight")]
+        return LayerWeights(
+            input_norm=self._vector(f"{prefix}input_layernorm.weight"),
+            qkv=self._fused(qkv),
+            output=self._kernels.linear(*self._matrix(f"{attention}o_proj.weight")),
+            post_norm=self._vector(f"{prefix}post_attention_layernorm.weight"),
+            gate_up=self._fused(gate_up),
+            down=self._kernels.linear(*self._matrix(f"{mlp}down_proj.weight")),
+        )
+
+    def _fused(self, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Linear:
+        return self._kernels.linear(
+            torch.cat([values for values, _ in parts]), torch.cat([scale for _, scale in parts])
+        )
+
+    def _interleaved(self, values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of each head reordered from (all first halves, all second halves) to pairs.
+
+        Hugging Face weights rotate element j with element j + D/2. As neighbours the two are one complex number, and
+        the rotation is one complex product; queries and keys are reordered alike, so their products stay the same.
+        """
+        head_dim = self._config.local.head_dim
+        order = torch.arange(head_dim).view(2, head_dim // 2).t().reshape(-1)
+        heads = values.shape[0] // head_dim
+        values = values.view(heads, head_dim, -1)[:, order].reshape(values.shape)
+        return values, scales.view(heads, head_dim)[:, order].reshape(-1)
+
+    def _matrix(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = self._expected[name][0]
+        return self._tensor(name, self._expected[name], torch.int8), self._tensor(
+            f"{name}_scale", (rows,), torch.float32
+        )
+
+    def _vector(self, name: str) -> torch.Tensor:
+        return self._tensor(name, self._expected[name], torch.float32)
+
+    def _tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        tensor: torch.Tensor = self._file.get_tensor(name)
+        if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+            raise ArtifactError(
+                f"{self._path}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}; "
+                f"rebuild it with `{self._rebuild}`"
+            )
+        self._size_bytes += tensor.numel() * tensor.element_size()
+        # Out of the mapped file, where tensors begin at any byte: torch's INT8 kernel loads aligned vectors and a
+        # weight at an odd address ends the process.
+        return tensor.clone()
