@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -74,8 +75,8 @@ class Peers:
 
     def wait(
         self,
-        requests: list[MPI.Request],
-        ranks: list[int | None],
+        requests: Sequence[MPI.Request],
+        ranks: Sequence[int | None],
         what: str,
         timeout_s: float | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class Peers:
                 self._raise_missing(requests, ranks, what, waited_s)
 
     def _raise_missing(
-        self, requests: list[MPI.Request], ranks: list[int | None], what: str, waited_s: float
+        self, requests: Sequence[MPI.Request], ranks: Sequence[int | None], what: str, waited_s: float
     ) -> NoReturn:
         late = [rank for request, rank in zip(requests, ranks, strict=True) if not request.Test()]
         missing = sorted({rank for rank in late if rank is not None})
@@ -169,7 +170,7 @@ class PersistentExchange:
         self._peers, self._what = peers, what
         self._requests = [comm.Recv_init(theirs[rank], rank, tag) for rank in others]
         self._requests += [comm.Send_init(mine, rank, tag) for rank in others]
-        self._ranks: list[int | None] = [*others, *others]
+        self._ranks: Sequence[int | None] = [*others, *others]
         self._start = peers._mpi.Prequest.Startall
 
     def run(self) -> None:

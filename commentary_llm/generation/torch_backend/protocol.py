@@ -93,7 +93,8 @@ def decode(message: np.ndarray) -> tuple[Kind, int, StepPlan | None]:
         StepPlan(
             copies=tuple(SlotCopy(*values[i : i + _COPY]) for i in range(_HEADER, spans_at, _COPY)),
             spans=tuple(
-                Span(*values[i : i + 3], wants_logits=bool(values[i + 3])) for i in range(spans_at, tokens_at, _SPAN)
+                Span(values[i], values[i + 1], values[i + 2], bool(values[i + 3]))
+                for i in range(spans_at, tokens_at, _SPAN)
             ),
             token_ids=tuple(values[tokens_at : tokens_at + tokens]),
         ),
