@@ -116,12 +116,11 @@ def sha256_file(path: Path, advance: Callable[[int], None] | None = None) -> str
     return digest.hexdigest()
 
 
-def recipe_of(*paths: str | None) -> str:
+def recipe_of(*paths: Path) -> str:
     """A short hash of source files: which version of the code built an artifact."""
     digest = hashlib.sha256()
     for path in paths:
-        assert path is not None
-        digest.update(Path(path).read_bytes())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -139,6 +138,7 @@ class ArtifactWriter:
     """An artifact being built: write files into `directory`, add what the manifest should keep to `extra`."""
 
     directory: Path
+    dtype: str
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -151,8 +151,8 @@ def write_artifact(
     command: str,
     recipe: str,
     sources: tuple[Source, ...],
-    dtype: str,
     tools: dict[str, str],
+    dtype: str,
     built_from: tuple[Upstream, ...] = (),
     ranks: int | None = None,
     padding: Padding | None = None,
@@ -160,7 +160,8 @@ def write_artifact(
     """Builds an artifact beside `target` and moves it into place only when it is whole and on disk.
 
     An exception or a kill leaves `target` as it was; what a killed build left behind is removed by the next one.
-    Blocks while another process builds the same artifact. Raises OutputError when the disk is full.
+    `dtype` may be set on the writer when it is only known later. Blocks while another process builds the same artifact.
+    Raises OutputError when the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with (target.parent / f".{target.name}.lock").open("w") as lock:
@@ -171,7 +172,7 @@ def write_artifact(
         try:
             built = scratch / "new"
             built.mkdir()
-            writer = ArtifactWriter(built)
+            writer = ArtifactWriter(built, dtype)
             yield writer
             manifest = Manifest(
                 format_version=FORMAT_VERSION,
@@ -184,7 +185,7 @@ def write_artifact(
                 built_from=built_from,
                 tools=tools,
                 ranks=ranks,
-                dtype=dtype,
+                dtype=writer.dtype,
                 padding=padding,
                 files=_describe_files(built),
                 extra=writer.extra,

