@@ -37,7 +37,7 @@ class CueRecord(BaseModel):
     period: int
     minute: str = Field(description='as captions show it: "90+4"')
     elapsed_s: float | None = Field(default=None, description="event's seconds since its period's kick-off")
-    event_detail: str | None = Field(default=None, description='its outcome, card or decision: "second_yellow", "saved"')
+    event_detail: str | None = Field(default=None, description='outcome, card or decision: "second_yellow", "saved"')
     team: str | None
     player: str | None
     urgency: str
@@ -56,7 +56,7 @@ class CueRecord(BaseModel):
     stream_s: float = Field(description="when the event happened, seconds of stream time")
     start_s: float | None = Field(description="first sample in commentary.wav, seconds")
     end_s: float | None = Field(description="end in commentary.wav, seconds")
-    timings_ms: dict[str, float] = Field(description="Stage -> ms, plus first_audible, last_sample, text_done from accept")
+    timings_ms: dict[str, float] = Field(description="Stage -> ms; first_audible, last_sample, text_done from accept")
     heard: str = Field(default="", description="what the recogniser made of the stadium audio around the event")
     announced: str = Field(default="", description="what the announcement in the audio really said, where known")
 

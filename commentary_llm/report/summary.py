@@ -20,7 +20,8 @@ TOTALS = ("first_audible", "text_done", "last_sample")
 # Sound later than this after the picture is noticed (ITU-R BT.1359); the engine's goal for the first audible sample.
 TARGET_MS = 125.0
 
-WordError = Callable[[list[str], list[str]], float]
+# (said, heard) -> (errors, words said)
+WordErrors = Callable[[str, str], tuple[int, int]]
 
 
 class RecordFigures(TypedDict):
@@ -49,12 +50,12 @@ def percentiles(values: Iterable[float | None]) -> dict[str, float]:
     return {"p50": float(p50), "p90": float(p90), "p99": float(p99), "max": max(finite), "count": float(len(finite))}
 
 
-def summarise(records: Sequence[CueRecord], word_error: WordError | None = None) -> RecordFigures:
+def summarise(records: Sequence[CueRecord], word_errors: WordErrors | None = None) -> RecordFigures:
     """Computes what a `ReplaySummary` says of the cues.
 
-    Percentiles are over spoken cues, one entry for each stage and total that was measured at all. `word_error` takes
-    (references, hypotheses), as `jiwer.wer` does, and gets every announcement whose words are known; without it, or
-    without announcements, the word error is None.
+    Percentiles are over spoken cues, one entry for each stage and total that was measured at all. `word_errors`
+    (as in `asr_tts.recognizer.word_error`) gets every announcement whose words are known; the word error is that of
+    all their words together, None without the function or without announcements.
     """
     spoken = [record for record in records if is_spoken(record)]
     by_stage: dict[str, dict[str, float]] = {}
@@ -64,8 +65,9 @@ def summarise(records: Sequence[CueRecord], word_error: WordError | None = None)
             by_stage[name] = figures
     announced = [record for record in records if record.announced.strip()]
     rate = None
-    if word_error is not None and announced:
-        rate = float(word_error([record.announced for record in announced], [record.heard for record in announced]))
+    if word_errors is not None and announced:
+        counted = [word_errors(record.announced, record.heard) for record in announced]
+        rate = sum(errors for errors, _ in counted) / max(1, sum(words for _, words in counted))
     return RecordFigures(
         cues=len(records),
         spoken=len(spoken),

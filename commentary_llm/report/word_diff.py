@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_WORD = re.compile(r"\w+(?:['’.]\w+)*")
+from asr_tts.recognizer.word_error import normalise_words
+
+# A written word without the punctuation around it.
+_WORD = re.compile(r"\w(?:\S*\w)?")
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class WordDiff:
 
 
 def word_diff(heard: str, announced: str) -> WordDiff:
-    """Aligns the words of both with the fewest edits; case and punctuation do not count."""
+    """Aligns the words of both with the fewest edits, compared as `normalise_words` spells them.
+
+    A written word may be several to the ear ("23"); it is wrong when any of them is.
+    """
     left = list(_WORD.finditer(heard))
     right = list(_WORD.finditer(announced))
-    left_words = [_key(word.group()) for word in left]
-    right_words = [_key(word.group()) for word in right]
-    cost = [[row + column for column in range(len(right) + 1)] for row in range(len(left) + 1)]
+    left_of, left_words = _spell(left)
+    right_of, right_words = _spell(right)
+    cost = [[row + column for column in range(len(right_words) + 1)] for row in range(len(left_words) + 1)]
     for row, left_word in enumerate(left_words, start=1):
         for column, right_word in enumerate(right_words, start=1):
             cost[row][column] = min(
@@ -39,41 +45,43 @@ def word_diff(heard: str, announced: str) -> WordDiff:
                 cost[row - 1][column] + 1,
                 cost[row][column - 1] + 1,
             )
-    left_right: set[int] = set()
-    right_right: set[int] = set()
-    row, column = len(left), len(right)
+    left_wrong = set(range(len(left_words)))
+    right_wrong = set(range(len(right_words)))
+    row, column = len(left_words), len(right_words)
     while row and column:
         equal = left_words[row - 1] == right_words[column - 1]
         if cost[row][column] == cost[row - 1][column - 1] + (not equal):
             row, column = row - 1, column - 1
             if equal:
-                left_right.add(row)
-                right_right.add(column)
+                left_wrong.remove(row)
+                right_wrong.remove(column)
         elif cost[row][column] == cost[row - 1][column] + 1:
             row -= 1
         else:
             column -= 1
     return WordDiff(
-        _pieces(heard, left, left_right),
-        _pieces(announced, right, right_right),
-        cost[-1][-1] / max(1, len(right)),
+        _pieces(heard, left, {left_of[index] for index in left_wrong}),
+        _pieces(announced, right, {right_of[index] for index in right_wrong}),
+        cost[-1][-1] / max(1, len(right_words)),
     )
 
 
-def _key(word: str) -> str:
-    return word.casefold().replace("’", "'")
+def _spell(written: list[re.Match[str]]) -> tuple[list[int], list[str]]:
+    """The words to the ear, and for each the index of the written word it belongs to."""
+    spelt = [(index, word) for index, match in enumerate(written) for word in normalise_words(match.group())]
+    return [index for index, _ in spelt], [word for _, word in spelt]
 
 
-def _pieces(text: str, words: list[re.Match[str]], right: set[int]) -> tuple[Piece, ...]:
+def _pieces(text: str, words: list[re.Match[str]], wrong: set[int]) -> tuple[Piece, ...]:
     """Cuts `text` where a wrong stretch starts or ends; neighbouring wrong words share one piece."""
     pieces: list[Piece] = []
     done = index = 0
     while index < len(words):
-        if index in right:
+        if index not in wrong:
             index += 1
             continue
         last = index
-        while last + 1 < len(words) and last + 1 not in right:
+        while last + 1 < len(words) and last + 1 in wrong:
             last += 1
         start, end = words[index].start(), words[last].end()
         if start > done:

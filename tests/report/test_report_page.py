@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import sample_records, sample_summary
 
+from asr_tts.recognizer.word_error import word_errors
 from commentary_llm.errors import OutputError
 from commentary_llm.pipeline.record import CueRecord, Refusal
 from commentary_llm.report import render_report, write_report
@@ -263,6 +264,7 @@ def test_word_diff_marks_what_differs() -> None:
     assert [piece.text for piece in diff.announced if piece.wrong] == ["Goal", "scorer"]
     assert math.isclose(diff.error, 2 / 7)
     assert word_diff("", "Goal for France").error == 1
+    assert word_diff("number twenty-three julian", "Number 23, Julián").error == 0
 
 
 words = st.lists(st.sampled_from(["goal", "Goal,", "for", "Mbappé", "no. 10", "—"]), max_size=8).map(" ".join)
@@ -273,4 +275,6 @@ def test_word_diff_keeps_both_texts(heard: str, announced: str) -> None:
     diff = word_diff(heard, announced)
     assert "".join(piece.text for piece in diff.heard) == heard
     assert "".join(piece.text for piece in diff.announced) == announced
+    errors, said = word_errors(announced, heard)
+    assert diff.error == pytest.approx(errors / max(said, 1))
     assert (diff.error == 0) == (not any(piece.wrong for piece in (*diff.heard, *diff.announced)))
