@@ -1,0 +1,1 @@
+"""From match events to what may be said."""

@@ -1,0 +1,230 @@
+"""Judges the number phrases of a clause against the score, the clock and the tallies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commentary_llm.match import EventType, Score
+from commentary_llm.script.facts import minute_of
+from commentary_llm.script.gate.numbers import NumberClaim
+from commentary_llm.script.gate.verdict import Cause, Refused
+
+if TYPE_CHECKING:
+    from commentary_llm.script.gate.gate import Item, Reading
+
+_TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
+_PERIOD_END_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
+
+
+class NumberJudge:
+    """Checks every number item of one reading; raises `Refused` at the first false one."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._event = reading.facts.event
+        self._state = reading.facts.state
+
+    def check(self) -> None:
+        for index, item in enumerate(self._reading.items):
+            if item.number is None:
+                continue
+            check = getattr(self, f"_check_{item.number.kind}")
+            check(index, item, item.number)
+
+    # Score
+
+    def _pairs(self) -> list[Score]:
+        """The scores a bare pair may mean: the shoot-out's while kicks are taken, else the match's."""
+        state, event = self._state, self._event
+        if state.shootout is None:
+            return [state.score]
+        if event.type in (EventType.GOAL, EventType.SHOT) and event.period == 5:
+            return [state.shootout]
+        return [state.score, state.shootout]
+
+    def _check_score(self, index: int, item: Item, number: NumberClaim) -> None:
+        first, second = number.values
+        items = self._reading.items
+        before = self._team_near(index, -1)
+        after = self._team_near(index, +1)
+        words = {i.text for i in items}
+        on_penalties = bool({"on penalties", "shoot out", "the shoot out", "penalties"} & words)
+        pairs = self._pairs()
+        state = self._state
+        if on_penalties and state.shootout is not None:
+            pairs = [state.shootout]
+        for pair in pairs:
+            if self._pair_fits(pair, first, second, before, after, words):
+                if before:
+                    before.bound = True
+                if after:
+                    after.bound = True
+                return
+        raise Refused(Cause.SCORE, item.text)
+
+    def _pair_fits(
+        self, pair: Score, first: int, second: int, before: Item | None, after: Item | None, words: set[str]
+    ) -> bool:
+        if {first, second} != {pair.home, pair.away} or (first == second) != (pair.home == pair.away):
+            return False
+        home = f"t:{self._state.info.home.id}"
+        if after is not None and before is not None and before.key != after.key:
+            # "Argentina 2-1 France", but also "Argentina lead 2-1 against France".
+            return first == (pair.home if before.key == home else pair.away)
+        if after is not None:
+            return first == (pair.home if after.key == home else pair.away)
+        if before is not None:
+            of_team = pair.home if before.key == home else pair.away
+            if _TRAILING & words:
+                return of_team == min(first, second)
+            credited = self._reading.facts.flags & {"pulls_back"}
+            return first == of_team or bool(credited)
+        # Bare: as the board shows it, or the leader first.
+        return (first, second) == (pair.home, pair.away) or first > second
+
+    def _check_level_score(self, index: int, item: Item, number: NumberClaim) -> None:
+        if not any(pair.home == pair.away == number.values[0] for pair in self._pairs()):
+            raise Refused(Cause.SCORE, item.text)
+
+    def _team_near(self, index: int, step: int) -> Item | None:
+        """A side named before the number, or after it through "to", "for", "against" or nothing."""
+        items = self._reading.items
+        i = index + step
+        while 0 <= i < len(items):
+            item = items[i]
+            if item.kind == "name":
+                if item.key is not None and item.key.startswith("t:"):
+                    return item
+                if step > 0:
+                    return None
+            elif (
+                step > 0 and item.text not in ("to", "for", "the", "in", "favour", "of", "against", "up", "ahead")
+            ) or (step < 0 and item.kind == "mark" and item.text in ".!?;…"):
+                return None
+            i += step
+        return None
+
+    # Clock
+
+    def _check_minute(self, index: int, item: Item, number: NumberClaim) -> None:
+        base, added = number.values if len(number.values) == 2 else (number.values[0], 0)
+        if self._event.period == 5 or (base, added) != minute_of(self._event):
+            raise Refused(Cause.MINUTE, item.text)
+
+    def _check_minutes(self, index: int, item: Item, number: NumberClaim) -> None:
+        value = number.values[0]
+        period = self._event.period
+        minute, added = minute_of(self._event)
+        board = self._state.stoppage_minutes.get(period)
+        played = not added and period < 5 and value in (minute, minute - 1)
+        if added and period < 5 and value == minute and number.tail in ("played", "plain"):
+            played = number.tail == "plain" or "half_time" in self._reading.facts.flags
+        regular = minute if not added else _PERIOD_END_MIN.get(period, 0)
+        end = 90 if period <= 2 else 120
+        remaining = period in (2, 4) and not added and abs((end - regular) - value) <= 1
+        on_board = board is not None and value == board and "stoppage_board" in self._reading.facts.flags
+        truth = {
+            "played": played,
+            "remaining": remaining,
+            "board": on_board,
+            "remaining_or_board": remaining or on_board,
+            "plain": on_board if "stoppage_board" in self._reading.facts.flags else played,
+        }
+        if not truth[number.tail]:
+            raise Refused(Cause.MINUTE, item.text)
+
+    # Counts
+
+    def _check_ordinal(self, index: int, item: Item, number: NumberClaim) -> None:
+        value = number.values[0]
+        facts = self._reading.facts
+        if number.tail == "change":
+            side = facts.event.team
+            made = [sub for sub in self._state.substitutions if sub.team == side]
+            if "substitution" in facts.flags and len(made) == value:
+                return
+            raise Refused(Cause.COUNT, item.text)
+        if "match_goal" not in facts.flags:
+            raise Refused(Cause.COUNT, item.text)
+        if value in self._tallies(index, number):
+            return
+        raise Refused(Cause.COUNT, item.text)
+
+    def _tallies(self, index: int, number: NumberClaim) -> set[int]:
+        """Counts the ordinal may stand for, by the word that owns it."""
+        items = self._reading.items
+        event = self._event
+        owner = items[index - 1] if index else None
+        player = self._player_tally(event.player) if event.player and event.type is EventType.GOAL else set()
+        credited = next(iter(self._reading.facts.roles.get("credited", ())), None)
+        team = {self._state.score_of(credited[2:])} if credited else set()
+        name, preposition, _ = self._reading.name_after(index)
+        if name is not None and preposition in ("for", "from", "of", "by"):
+            name.bound = True
+            return self._tally_of(name, credited)
+        if owner is not None and owner.kind == "name" and owner.possessive:
+            owner.bound = True
+            return self._tally_of(owner, credited)
+        if owner is not None and owner.text in ("his", "her"):
+            return player
+        if owner is not None and owner.text == "their":
+            return team
+        if number.tail == "of the match":
+            return {len(self._state.goals)}
+        # "a third", "the third goal": the credited side's, as commentators count.
+        return team if number.tail == "goal" or (owner is not None and owner.text in ("a", "the")) else set()
+
+    def _player_tally(self, player_id: str) -> set[int]:
+        return {self._state.goals_by(player_id)}
+
+    def _tally_of(self, name: Item, credited: str | None) -> set[int]:
+        key = name.key or ""
+        if key.startswith("p:"):
+            return self._player_tally(key[2:]) if key in self._reading.facts.roles.get("scorer", ()) else set()
+        return {self._state.score_of(key[2:])} if key == credited else set()
+
+    def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:
+        value = number.values[0]
+        after, preposition, _ = self._reading.name_after(index)
+        name = after if preposition in ("for", "from", "by") else self._reading.name_before(index)
+        total = len(self._state.goals)
+        if name is None:
+            true = value == total
+        elif (name.key or "").startswith("p:"):
+            true = value == self._state.goals_by((name.key or "")[2:])
+        else:
+            true = value == self._state.score_of((name.key or "")[2:])
+        if not true:
+            raise Refused(Cause.COUNT, item.text)
+        if name is not None:
+            name.bound = True
+
+    def _check_formation(self, index: int, item: Item, number: NumberClaim) -> None:
+        shape = "-".join(str(value) for value in number.values)
+        sides = self._reading.facts.roles.get("side", frozenset())
+        if "formation" not in self._reading.facts.flags or shape not in {
+            self._state.formations.get(key[2:]) for key in sides
+        }:
+            raise Refused(Cause.COUNT, item.text)
+
+    def _check_shirt(self, index: int, item: Item, number: NumberClaim) -> None:
+        player = self._event.player
+        name = self._reading.name_before(index)
+        if name is not None and (name.key or "").startswith("p:"):
+            player = (name.key or "")[2:]
+        if player is None or self._state.player(player).shirt != number.values[0]:
+            raise Refused(Cause.COUNT, item.text)
+
+    def _check_single(self, index: int, item: Item, number: NumberClaim) -> None:
+        """A lone number: a side's goals straight after its name ("Argentina two, France one"), else not understood."""
+        before = self._reading.items[index - 1] if index else None
+        after = self._reading.items[index + 1] if index + 1 < len(self._reading.items) else None
+        alone = after is None or after.kind == "mark" or after.kind == "name"
+        if before is not None and before.kind == "name" and (before.key or "").startswith("t:") and alone:
+            team = (before.key or "")[2:]
+            for pair in self._pairs():
+                if number.values[0] == (pair.home if team == self._state.info.home.id else pair.away):
+                    before.bound = True
+                    return
+            raise Refused(Cause.SCORE, item.text)
+        raise Refused(Cause.COUNT, item.text)

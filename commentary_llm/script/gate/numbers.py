@@ -1,0 +1,227 @@
+"""Reads the numbers of a clause as claims: scores, minutes, counts, formations, shirts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from commentary_llm.script.tokens import Token
+
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = dict(
+    zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True)
+)
+_CARDINALS = {word: value for value, word in enumerate(_UNITS)} | {"nil": 0, "nothing": 0, "hundred": 100}
+_ORDINALS = {
+    word: value
+    for value, word in enumerate(
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+            "thirteenth",
+            "fourteenth",
+            "fifteenth",
+            "sixteenth",
+            "seventeenth",
+            "eighteenth",
+            "nineteenth",
+            "twentieth",
+        ],
+        start=1,
+    )
+} | {word[:-1] + "ieth": value for word, value in _TENS.items()}
+_MAX_GOALS = 15
+_MATCH_WORDS = frozenset(["match", "game", "night", "evening", "afternoon", "final", "contest", "tie", "encounter"])
+
+
+@dataclass(frozen=True)
+class NumberClaim:
+    """One number phrase. `kind`: score, level_score, formation, minute, minutes, ordinal, goals, shirt or single."""
+
+    kind: str
+    values: tuple[int, ...]
+    end: int  # index of the token after the phrase
+    tail: str = ""  # the words after the value that give it its meaning
+
+
+def cardinal(tokens: list[Token], i: int) -> tuple[int, int] | None:
+    """Value and end of a cardinal at `i`: "7", "seven", "twenty-two"."""
+    if i >= len(tokens):
+        return None
+    token = tokens[i]
+    if token.kind == "number":
+        return int(token.text), i + 1
+    if token.kind != "word":
+        return None
+    if token.text in _TENS:
+        j = _skip_dash(tokens, i + 1)
+        if j < len(tokens) and tokens[j].text in _UNITS[1:10]:
+            return _TENS[token.text] + _UNITS.index(tokens[j].text), j + 1
+        return _TENS[token.text], i + 1
+    if token.text in _CARDINALS and token.text != "nothing":
+        return _CARDINALS[token.text], i + 1
+    return None
+
+
+def ordinal(tokens: list[Token], i: int) -> tuple[int, int] | None:
+    """Value and end of an ordinal at `i`: "23rd", "third", "twenty-third"."""
+    if i >= len(tokens):
+        return None
+    token = tokens[i]
+    if token.kind == "ordinal":
+        return int(token.text[:-2]), i + 1
+    if token.kind != "word":
+        return None
+    if token.text in _TENS:
+        j = _skip_dash(tokens, i + 1)
+        if j < len(tokens) and 1 <= _ORDINALS.get(tokens[j].text, 0) <= 9:
+            return _TENS[token.text] + _ORDINALS[tokens[j].text], j + 1
+        return None
+    if token.text in _ORDINALS:
+        return _ORDINALS[token.text], i + 1
+    return None
+
+
+def _skip_dash(tokens: list[Token], i: int) -> int:
+    return i + 1 if i < len(tokens) and tokens[i].text == "-" else i
+
+
+def _word(tokens: list[Token], i: int) -> str:
+    return tokens[i].text if i < len(tokens) else ""
+
+
+def _words(tokens: list[Token], i: int, count: int) -> list[str]:
+    return [token.text for token in tokens[i : i + count]]
+
+
+def read_number(tokens: list[Token], i: int) -> NumberClaim | None:
+    """The number phrase that begins at `i`, or None."""
+    token = tokens[i]
+    if token.kind == "chain":
+        values = tuple(int(part) for part in token.text.split("-"))
+        return NumberClaim("score" if len(values) == 2 else "formation", values, i + 1)
+    if token.kind == "minute":
+        base, added = token.text.split("+")
+        end = i + 2 if _word(tokens, i + 1) in ("minute", "'") else i + 1
+        return NumberClaim("minute", (int(base), int(added)), end)
+    if token.text == "minute" and (found := cardinal(tokens, i + 1)):
+        return NumberClaim("minute", (found[0], 0), found[1])
+    if token.text in ("minute", "minutes"):
+        return None
+    if token.text == "number" and (found := cardinal(tokens, i + 1)):
+        return NumberClaim("shirt", (found[0],), found[1])
+    if token.text == "no" and _word(tokens, i + 1) == "." and (found := cardinal(tokens, i + 2)):
+        return NumberClaim("shirt", (found[0],), found[1])
+    if found := ordinal(tokens, i):
+        return _ordinal_phrase(tokens, *found)
+    if token.text == "double" and _word(tokens, i + 1) == "figures":
+        return None
+    if found := cardinal(tokens, i):
+        return _cardinal_phrase(tokens, *found)
+    return None
+
+
+def _ordinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
+    following = _word(tokens, end)
+    if following == "minute":
+        return NumberClaim("minute", (value, 0), end + 1)
+    if following == "goal":
+        end += 1
+        following = _word(tokens, end)
+        tail = "goal"
+    else:
+        tail = ""
+    if following in ("substitution", "change"):
+        return NumberClaim("ordinal", (value,), end + 1, "change")
+    if following == "of" and _words(tokens, end + 1, 1)[:1] in (["the"], ["this"]):
+        if _word(tokens, end + 2) in _MATCH_WORDS:
+            return NumberClaim("ordinal", (value,), end + 3, "of the match")
+    return NumberClaim("ordinal", (value,), end, tail)
+
+
+def _cardinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
+    following = _word(tokens, end)
+    if following == "'":
+        return NumberClaim("minute", (value, 0), end + 1)
+    if following == "all" and value <= _MAX_GOALS:
+        return NumberClaim("level_score", (value, value), end + 1)
+    if following in ("apiece", "each"):
+        return NumberClaim("level_score", (value, value), end + 1)
+    j = end
+    if following in ("goal", "goals"):
+        j += 1
+        if _word(tokens, j) in ("apiece", "each", "all"):
+            return NumberClaim("level_score", (value, value), j + 1)
+    if _word(tokens, j) in ("to", "-", "–") and (found := cardinal(tokens, j + 1)) and found[0] <= _MAX_GOALS:
+        if value <= _MAX_GOALS:
+            close = found[1] + (_word(tokens, found[1]) in ("goal", "goals"))
+            return NumberClaim("score", (value, found[0]), close)
+    if (found := cardinal(tokens, end)) and value <= _MAX_GOALS and found[0] <= _MAX_GOALS:
+        return NumberClaim("score", (value, found[0]), found[1])
+    if following in ("more", "added", "additional", "extra") and _word(tokens, end + 1) in ("minute", "minutes"):
+        return NumberClaim("minutes", (value,), end + 2, "board")
+    if following in ("minute", "minutes"):
+        return _minutes_phrase(tokens, value, end + 1)
+    if following in ("to", "left") and _words(tokens, end, 2) == ["to", "go"]:
+        return NumberClaim("minutes", (value,), end + 2, "remaining")
+    if j > end:
+        return NumberClaim("goals", (value,), j)
+    return NumberClaim("single", (value,), end, following)
+
+
+def _minutes_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
+    words = _words(tokens, end, 4)
+    for tail, kind in (
+        (("to", "go"), "remaining"),
+        (("to", "play"), "remaining_or_board"),
+        (("left", "to", "play"), "remaining"),
+        (("left",), "remaining"),
+        (("remaining",), "remaining"),
+        (("from", "time"), "remaining"),
+        (("to", "be", "added"), "board"),
+        (("added", "on"), "board"),
+        (("added",), "board"),
+        (("more",), "board"),
+        (("of", "stoppage", "time"), "board"),
+        (("of", "added", "time"), "board"),
+        (("of", "injury", "time"), "board"),
+        (("on", "the", "board"), "board"),
+        (("gone",), "played"),
+        (("played",), "played"),
+        (("in",), "played"),
+        (("on", "the", "clock"), "played"),
+        (("old",), "played"),
+    ):
+        if tuple(words[: len(tail)]) == tail:
+            return NumberClaim("minutes", (value,), end + len(tail), kind)
+    return NumberClaim("minutes", (value,), end, "plain")

@@ -1,0 +1,204 @@
+"""Everybody and everything in a match that has a name, under every true form of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from commentary_llm.match import MatchInfo, Player, Team
+from commentary_llm.script.tokens import Token, words_of
+
+# Particles that belong to the surname: "Di María", "ter Stegen", "De Paul".
+_PARTICLES = frozenset(
+    [
+        "de",
+        "di",
+        "da",
+        "do",
+        "dos",
+        "das",
+        "del",
+        "della",
+        "du",
+        "des",
+        "la",
+        "le",
+        "el",
+        "al",
+        "van",
+        "von",
+        "der",
+        "den",
+        "ter",
+        "ten",
+        "te",
+        "mac",
+        "mc",
+        "st",
+        "bin",
+        "ben",
+        "ould",
+        "abu",
+    ]
+)
+# Words of a club's name that supporters leave out: "Deportivo Alavés" is "Alavés".
+_CLUB_WORDS = frozenset(
+    [
+        "fc",
+        "cf",
+        "afc",
+        "sc",
+        "ac",
+        "as",
+        "rc",
+        "cd",
+        "ud",
+        "sv",
+        "vfb",
+        "vfl",
+        "tsg",
+        "fsv",
+        "rb",
+        "bk",
+        "if",
+        "sk",
+        "club",
+        "deportivo",
+        "futbol",
+        "calcio",
+    ]
+)
+
+Key = str  # "p:<player id>", "t:<team id>", "x:<name>" for what only has to exist (venue, referee, competition)
+
+
+def player_key(player_id: str) -> Key:
+    return f"p:{player_id}"
+
+
+def team_key(team_id: str) -> Key:
+    return f"t:{team_id}"
+
+
+@dataclass(frozen=True)
+class NameBook:
+    """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up."""
+
+    aliases: dict[tuple[str, ...], frozenset[Key]]
+    longest: int
+    surnames: dict[str, str] = field(default_factory=dict)  # player id -> the form a commentator uses
+
+    def find(self, tokens: list[Token], start: int) -> tuple[frozenset[Key], int] | None:
+        """Keys of the longest name that begins at `start` and the index after it (marks inside skipped)."""
+        words: list[str] = []
+        best: tuple[frozenset[Key], int] | None = None
+        i = start
+        while i < len(tokens) and len(words) < self.longest:
+            token = tokens[i]
+            if token.kind == "mark":
+                # "Marc-André", "E. Martínez": marks that stand inside names, nothing else.
+                if not words or token.text not in "-.":
+                    break
+                i += 1
+                continue
+            words.append(token.text)
+            i += 1
+            keys = self.aliases.get(tuple(words))
+            if keys:
+                best = (keys, i)
+            if token.possessive:
+                break
+        return best
+
+
+def _build(info: MatchInfo) -> NameBook:
+    aliases: dict[tuple[str, ...], set[Key]] = defaultdict(set)
+    weak: dict[tuple[str, ...], set[Key]] = defaultdict(set)
+    surnames: dict[str, str] = {}
+    shared = defaultdict(set)
+    for team in (info.home, info.away):
+        for player in team.players:
+            shared[words_of(surname(player))].add(player.id)
+    for team in (info.home, info.away):
+        for form in _team_forms(team):
+            aliases[form].add(team_key(team.id))
+        if team.coach:
+            _add_person(aliases, team.coach, f"x:{team.coach}")
+        for player in team.players:
+            key = player_key(player.id)
+            for form in _player_forms(player):
+                aliases[form].add(key)
+            first = words_of(player.name.split()[0])
+            if len("".join(first)) >= 4:
+                weak[first].add(key)
+            short = surname(player)
+            surnames[player.id] = short if len(shared[words_of(short)]) == 1 else player.name
+    for known in (info.competition, info.venue, info.stage):
+        if known and words_of(known):
+            aliases[words_of(known)].add(f"x:{known}")
+    if info.referee:
+        _add_person(aliases, info.referee, f"x:{info.referee}")
+    for form, keys in weak.items():
+        # A first name stands for a man only while nobody else is called so.
+        if len(keys) == 1 and form not in aliases:
+            aliases[form] |= keys
+    return NameBook(
+        {form: frozenset(keys) for form, keys in aliases.items() if form},
+        max((len(form) for form in aliases), default=1),
+        surnames,
+    )
+
+
+def name_book(info: MatchInfo) -> NameBook:
+    """The (cached) names of `info`."""
+    cached = _BOOKS.get(id(info))
+    if cached is None or cached[0] is not info:
+        if len(_BOOKS) >= 16:
+            _BOOKS.clear()
+        cached = _BOOKS[id(info)] = (info, _build(info))
+    return cached[1]
+
+
+_BOOKS: dict[int, tuple[MatchInfo, NameBook]] = {}
+
+
+def surname(player: Player) -> str:
+    """What a commentator says for short: "Messi", "Di María", "ter Stegen", "Neymar"."""
+    words = player.name.split()
+    if len(words) == 1:
+        return player.name
+    for i in range(1, len(words) - 1):
+        if words_of(words[i]) and words_of(words[i])[0] in _PARTICLES:
+            return " ".join(words[i:])
+    if words_of(words[-1])[-1:] in (("jr",), ("junior",), ("sr",)):
+        return words[0]
+    return words[-1]
+
+
+def _player_forms(player: Player) -> set[tuple[str, ...]]:
+    short = surname(player)
+    given = player.name.split()[0]
+    forms = {words_of(player.name), words_of(short), words_of(f"{given} {short}"), words_of(f"{given[0]} {short}")}
+    if player.full_name:
+        forms.add(words_of(player.full_name))
+    forms.discard(())
+    return forms
+
+
+def _add_person(aliases: dict[tuple[str, ...], set[Key]], name: str, key: Key) -> None:
+    aliases[words_of(name)].add(key)
+    aliases[words_of(name.split()[-1])].add(key)
+
+
+def _team_forms(team: Team) -> set[tuple[str, ...]]:
+    forms = set()
+    for name in (team.name, team.short_name, *team.nicknames):
+        if not name:
+            continue
+        words = words_of(name)
+        forms.add(words)
+        forms.add(tuple(word for word in words if word not in _CLUB_WORDS))
+        if words[:1] in (("the",), ("la",), ("les",), ("los",), ("el",)):
+            forms.add(words[1:])
+    forms.discard(())
+    return forms

@@ -1,0 +1,91 @@
+"""Clause text as folded tokens: lower case, no diacritics, possessives and contractions taken apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+_SPECIAL = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "’": "'", "‘": "'"}
+)
+_DASH = "-‐‑–—"
+_TOKEN = re.compile(
+    rf"""(?P<chain>\d+(?:[{_DASH}]\d+)+)      # 3-2, 4-4-2
+      | (?P<minute>\d+\+\d+)                  # 90+4
+      | (?P<ordinal>\d+(?:st|nd|rd|th)\b)
+      | (?P<number>\d+)
+      | (?P<word>[^\W\d_]+(?:['’‘][^\W\d_]+)*)
+      | (?P<space>\s+)
+      | (?P<mark>.)""",
+    re.VERBOSE,
+)
+# "it's" is a contraction, "Messi's" a possessive; only after these is it the former.
+_CONTRACTING = frozenset({"it", "that", "there", "he", "she", "what", "who", "here", "this", "where", "how", "let"})
+_CONTRACTIONS = {"ve": "have", "re": "are", "ll": "will", "d": "would", "m": "am"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """`text` is folded; `kind` is word, number, ordinal, minute, chain or mark."""
+
+    text: str
+    kind: str
+    raw: str
+    capital: bool = False
+    possessive: bool = False
+
+
+def fold(text: str) -> str:
+    """Lower case without diacritics: "Mbappé" -> "mbappe", "Højbjerg" -> "hojbjerg"."""
+    text = unicodedata.normalize("NFKD", text.lower().translate(_SPECIAL))
+    return "".join(char for char in text if not unicodedata.combining(char)).translate(_SPECIAL)
+
+
+def tokenize(text: str) -> list[Token]:
+    """Tokens of `text`; dashes inside words and all other marks are tokens of kind `mark`.
+
+    "Messi's" is one possessive token "messi", "it's" is "it" "is", "didn't" is "did" "not".
+    """
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "mark"
+        raw = match.group()
+        if kind == "space":
+            continue
+        if kind != "word":
+            mark = fold(raw) if kind != "mark" else raw
+            tokens.append(Token(re.sub(f"[{_DASH}]", "-", mark), kind, raw))
+            continue
+        tokens.extend(_word(raw))
+    # "players'" leaves a mark behind that would count as an opening quote.
+    return tokens
+
+
+def _word(raw: str) -> list[Token]:
+    folded = fold(raw)
+    capital = raw[0].isupper()
+    head, quote, tail = folded.rpartition("'")
+    if not quote:
+        return [Token(folded, "word", raw, capital)]
+    if tail == "s":
+        if head in _CONTRACTING:
+            return [Token(head, "word", raw, capital), Token("is" if head != "let" else "us", "word", raw)]
+        return [Token(head.replace("'", ""), "word", raw, capital, possessive=True)]
+    if tail == "t" and head.endswith("n"):
+        return [Token(head[:-1] or "n", "word", raw, capital), Token("not", "word", raw)]
+    if tail in _CONTRACTIONS:
+        return [Token(head, "word", raw, capital), Token(_CONTRACTIONS[tail], "word", raw)]
+    return [Token(folded.replace("'", ""), "word", raw, capital)]
+
+
+@lru_cache(maxsize=4096)
+def words_of(text: str) -> tuple[str, ...]:
+    """Folded words of a name or phrase, without marks: "Marc-André ter Stegen" -> marc andre ter stegen."""
+    return tuple(token.text for token in tokenize(text) if token.kind != "mark")
+
+
+def normalize_line(text: str) -> str:
+    """A line as the ear tells it apart: folded words and numbers only."""
+    return " ".join(token.text + ("'s" if token.possessive else "") for token in tokenize(text) if token.kind != "mark")
