@@ -67,9 +67,10 @@ class Roster:
         for role in ("player", "player_on", "assist"):
             player = getattr(event, role)
             if player is not None and self.side[player] != team:
+                acting = self.teams[team].name if team is not None else "no side"
                 raise InputError(
                     f"event {event.event_id!r}: {role} {self.players[player].name} plays for "
-                    f"{self.teams[self.side[player]].name}, not for {self.teams[team].name if team else team!r}; "
+                    f"{self.teams[self.side[player]].name}, not for {acting}; "
                     "the team of an event is the acting player's (own goals too)"
                 )
         return team
