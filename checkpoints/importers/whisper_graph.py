@@ -236,8 +236,11 @@ def build_decoder(weights: Mapping[str, np.ndarray], shape: WhisperShape) -> onn
         value = graph.op("Add", [value, graph.dense(mixed, f"{attention}/linear_2")])
         value = graph.feed_forward(value, f"{prefix}/ffn")
     value = graph.layer_norm(value, "decoder/layer_norm")
-    projection = graph.op("Transpose", [graph.weight("decoder/embeddings/weight")], perm=[1, 0])
-    graph.op("MatMul", [value, projection], "logits")
+    # Gemm takes the table as it lies: transposing it first would hold a second 80 MB copy while the graph loads.
+    rows = graph.op("Reshape", [value, graph.integers(-1, shape.hidden)])
+    scores = graph.op("Gemm", [rows, graph.weight("decoder/embeddings/weight")], transB=1)
+    sizes = graph.op("Concat", [graph.op("Shape", ["tokens"]), graph.integers(-1)], axis=0)
+    graph.op("Reshape", [scores, sizes], "logits")
 
     tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["batch", "tokens"])
     outputs = [_floats("logits", "batch", "tokens", shape.vocabulary)]
