@@ -70,6 +70,11 @@ class Transcript:
 
 
 class Recognizer(Protocol):
+    @property
+    def description(self) -> str:
+        """Model, runtime, precision: one line for logs and reports."""
+        ...
+
     def transcribe(self, samples: np.ndarray, start_s: float = 0.0) -> Transcript:
         """Transcribes one window: float32 mono 16 kHz in [-1, 1], at most the network's window (10 s); shorter is padded."""
         ...
@@ -91,6 +96,11 @@ class Speech(Protocol):
 class Synthesizer(Protocol):
     @property
     def sample_rate_hz(self) -> int: ...
+
+    @property
+    def description(self) -> str:
+        """Voice, runtime, precision: one line for logs and reports."""
+        ...
 
     def speak(self, text: str, style: SpeechStyle = SpeechStyle()) -> Speech:
         """Speaks `text` (as written; it is normalised inside). Raises InputError for text without anything to say."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,8 +12,11 @@ from pathlib import Path
 
 from commentary_llm.config import EngineConfig
 from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError, InputError
+from commentary_llm.match.feeds.providers import PROVIDERS
+from commentary_llm.ranks import world
+from commentary_llm.script.personas import PERSONAS
 
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_ARTIFACT, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_ARTIFACT = 1, 2, 3
 
 
 def _default(name: str) -> object:
@@ -39,7 +44,7 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         ("llm", "language model, by name in the cache or folder"),
         ("asr", "speech recogniser, likewise"),
         ("tts", "voice, likewise"),
-        ("persona", "how it talks: neutral, excited, dry or blind (for blind listeners)"),
+        ("persona", f"how it talks: {', '.join(PERSONAS)}"),
         ("candidates", "completions decoded at once for each cue"),
         ("temperature", "0 is greedy"),
         ("seed", "random seed; the same seed says the same things"),
@@ -50,9 +55,13 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})")
 
 
-def engine_options(args: argparse.Namespace) -> dict[str, object]:
-    """The EngineConfig fields given on the command line."""
-    return {k: v for k, v in vars(args).items() if k in EngineConfig.model_fields}
+def file_options() -> dict[str, str]:
+    """Every provider's file options: name -> help."""
+    help_texts: dict[str, list[str]] = {}
+    for name, provider in PROVIDERS.items():
+        for option, what in provider.description.items():
+            help_texts.setdefault(option, []).append(f"{name}: {what}")
+    return {option: "; ".join(texts) for option, texts in help_texts.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,9 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     source = replay.add_argument_group("match", "by default the built-in one, the 2022 World Cup final")
     source.add_argument("--match", type=Path, metavar="FILE", help="a match in our own JSONL format")
     source.add_argument("--provider", metavar="NAME", help="a data provider's format, with its files:")
-    from commentary_llm.match.feeds.providers import FILE_OPTIONS
-
-    for option, help_text in FILE_OPTIONS.items():
+    for option, help_text in file_options().items():
         source.add_argument(f"--{option}", type=Path, metavar="FILE", help=help_text)
     sound = replay.add_argument_group("stadium sound")
     sound.add_argument("--audio", type=Path, metavar="FILE", help="the recording's sound, in any common format")
@@ -97,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    comm = world()
+    if comm is not None and comm.Get_rank() > 0:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            args = _parser().parse_args(argv)  # rank 0 prints help and complaints, once
+    else:
+        args = _parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
@@ -105,10 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "replay":
             from commentary_llm.replay import run_replay
 
-            return run_replay(args)
+            return run_replay(args, comm)
         from commentary_llm.bench import run_bench
 
-        return run_bench(args)
+        return run_bench(args, comm)
     except CommentaryError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, (InputError, ConfigError)):

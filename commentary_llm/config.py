@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,7 @@ class EngineConfig(BaseModel):
     speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
 
-    persona: Literal["neutral", "excited", "dry", "blind"] = "excited"
+    persona: str = Field(default="excited", description="how it talks, a name of `script.personas`")
     candidates: int = Field(default=3, ge=1, le=8, description="completions decoded at once for each cue")
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)
@@ -40,8 +41,7 @@ class EngineConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
 
     queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
-    startup_timeout_s: float = Field(default=300.0, gt=0)
-    rank_timeout_s: float = Field(default=8.0, gt=0, description="a rank silent for so long is lost")
+    startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
 
     @classmethod
     def build(cls, **options: object) -> EngineConfig:
@@ -51,6 +51,11 @@ class EngineConfig(BaseModel):
         except ValidationError as error:
             lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
             raise ConfigError("wrong engine configuration:\n" + "\n".join(lines)) from error
+
+
+def engine_options(args: Namespace) -> dict[str, object]:
+    """The fields of EngineConfig among the options of a command line."""
+    return {name: value for name, value in vars(args).items() if name in EngineConfig.model_fields and name != "match"}
 
 
 def artifact_path(name: str, default_parent: Path) -> Path:

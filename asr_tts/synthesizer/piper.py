@@ -129,6 +129,10 @@ class PiperSynthesizer:
     def sample_rate_hz(self) -> int:
         return self.voice.description.sample_rate_hz
 
+    @property
+    def description(self) -> str:
+        return f"{self.voice.description.name}: {self.voice.runtime_description}"
+
     def warm_up(self) -> None:
         """Speaks a few words into nothing, so that the first real line is not the slow one."""
         for text in ("Goal!", "And that is a corner to Argentina."):

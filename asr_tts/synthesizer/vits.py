@@ -73,6 +73,11 @@ class VitsVoice:
         self._encoder = encoder
         self._decoder = decoder
 
+    @property
+    def runtime_description(self) -> str:
+        """Runtime, device and precision of the decoder, where most of the time goes."""
+        return self._decoder.description
+
     @classmethod
     def load(cls, folder: Path, runtime: str = "onnxruntime", threads: int = 1) -> VitsVoice:
         """Loads what `checkpoints.importers.piper.import_piper` wrote into `folder`. Raises ArtifactError."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from commentary_llm.errors import CommentaryError, EngineError
 from commentary_llm.match import MatchEvent
-from commentary_llm.match.match import Match
+from commentary_llm.match.match import Accepted, Arrival, Match
 from commentary_llm.metrics import Metrics
 from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.cue_queue import CueQueue
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.1  # how soon the threads notice that the flow is closing
 _RELEASE_S = 0.02  # one broadcast video frame is 0.02 s: finer release is not visible in captions
+_STILL_NEWS_S = 10.0  # trackers send events a few seconds out of order; a goal among them must still be called
 _SPEECH_QUEUE = 32  # clauses; more than the longest line has
 
 
@@ -74,9 +75,10 @@ class Flow:
         self._changed = threading.Condition()
         self._in_flight: dict[int, CueJob] = {}  # accepted, not yet spoken
         self._spoken: list[CueJob] = []  # spoken, not yet all released
+        self._announced: dict[str, str] = {}  # event id -> truth about its announcement, until it has been heard
         self._writing: CueJob | None = None
         self._order = 0
-        self._last_line_end_s: float | None = None
+        self._last_line_end_s = float("-inf")
         self._error: CommentaryError | None = None
         self._stop = threading.Event()
         self._threads = [
@@ -100,22 +102,22 @@ class Flow:
             self._raise_if_failed()
             accepted = self._match.accept(event)
             self._metrics.count("events", accepted.kind.value)
-            if accepted.kind.value != "new":
+            if accepted.kind is Arrival.DUPLICATE or self._too_late(accepted, event):
                 handle._finish(None, skipped=accepted.kind.value)
                 return handle
             at_s = self._clock.now_s() if stream_s is None else stream_s
-            decision = self._director.decide(event, accepted.state, self._status(at_s))
+            decision = self._director.decide(event, accepted.state_after, self._status(at_s))
             if decision.cue is None:
                 self._metrics.count("skipped", decision.reason)
                 handle._finish(None, skipped=decision.reason)
                 return handle
             self._order += 1
             job = new_job(decision.cue, self._order, at_s, accepted_ns)
-            job.announced = announced
+            if announced:
+                self._announced[event.event_id] = announced
             with self._changed:
                 self._in_flight[job.order] = job
-            if decision.cue.urgency is Urgency.URGENT:
-                self._make_way(job)
+            self._make_way(job, decision.supersedes)
             loser = self._cues.put(job)
             if loser is not None:
                 self._drop(loser, "queue full")
@@ -131,6 +133,12 @@ class Flow:
             done = self._changed.wait_for(lambda: not self._in_flight or self._error is not None, timeout_s)
         self._raise_if_failed()
         return done
+
+    def wait(self, timeout_s: float) -> None:
+        """Blocks for `timeout_s`, less when the engine fails. Raises EngineError then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error is not None, timeout_s)
+        self._raise_if_failed()
 
     def close(self, *, drain_s: float) -> None:
         """Waits up to `drain_s` for cues in flight, stops the threads and releases everything spoken to the sinks."""
@@ -155,6 +163,13 @@ class Flow:
         if self._error is not None:
             raise self._error
 
+    def _too_late(self, accepted: Accepted, event: MatchEvent) -> bool:
+        """Whether a late event only sets the record straight: what it tells is over by now."""
+        newest = accepted.state_after.time
+        if accepted.kind is not Arrival.LATE or newest is None:
+            return False
+        return newest.period != event.period or newest.elapsed_s - event.elapsed_s > _STILL_NEWS_S
+
     # -- director's view, pre-emption, drops ---------------------------------------------------------------------
 
     def _status(self, now_s: float) -> SpeechStatus:
@@ -169,17 +184,23 @@ class Flow:
             busy_until_s=busy.until_s,
             urgency=max(urgencies, default=None),
             interruptible=busy.interruptible and all(job.cue.interruptible for job in jobs),
-            queued=len(jobs),
-            last_line_end_s=self._last_line_end_s,
+            last_end_s=self._last_line_end_s,
+            queued=tuple(job.cue.event.event_id for job in jobs if not job.segments),
         )
 
-    def _make_way(self, urgent: CueJob) -> None:
-        """Withdraws what would only delay an urgent cue: small talk still waiting, and a lesser line being written."""
-        for job in self._cues.waiting():
-            if job.cue.urgency < Urgency.KEY and self._cues.remove(job):
-                self._drop(job, "superseded")
+    def _make_way(self, job: CueJob, supersedes: tuple[str, ...]) -> None:
+        """Withdraws cues the new one stands for, and before an urgent one the small talk that would delay it."""
+
+        def gives_way(other: CueJob) -> bool:
+            if other.cue.event.event_id in supersedes:
+                return True
+            return job.cue.urgency is Urgency.URGENT and other.cue.urgency < Urgency.KEY and other.cue.interruptible
+
+        for waiting in self._cues.waiting():
+            if gives_way(waiting) and self._cues.remove(waiting):
+                self._drop(waiting, "superseded")
         writing = self._writing
-        if writing is not None and writing.cue.interruptible and writing.cue.urgency < urgent.cue.urgency:
+        if writing is not None and gives_way(writing):
             writing.cancelled.set()
 
     def _drop(self, job: CueJob, cause: str) -> None:
@@ -238,6 +259,7 @@ class Flow:
             self._writing = job
             try:
                 job.heard = self._hearing.heard(job.cue.event, job.stream_s)
+                job.announced = self._announced.pop(job.cue.event.event_id, "")
                 for clause in self._writer.write(job, job.cancelled.is_set):
                     job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
                     self._hand_over(job, clause)

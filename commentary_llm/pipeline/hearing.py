@@ -9,7 +9,8 @@ from typing import Protocol
 
 from asr_tts.audio.reader import AudioReader
 from asr_tts.interfaces import Recognizer
-from asr_tts.recognizer.listener import Listener, transcribe_around
+from asr_tts.recognizer.listener import Listener
+from asr_tts.recognizer.offline import transcribe_around
 from commentary_llm.errors import CommentaryError
 from commentary_llm.match import MatchEvent
 
@@ -47,7 +48,7 @@ class LiveHearing:
         self._listener = listener
 
     def heard(self, event: MatchEvent, stream_s: float) -> str:
-        return self._listener.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S)
+        return self._listener.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S).text
 
     def close(self) -> None:
         self._listener.close()
@@ -87,7 +88,7 @@ class RecordedHearing:
                     continue  # the replay has passed it without asking
             try:
                 text = transcribe_around(
-                    self._reader, self._recognizer, at_s, before_s=WINDOW_BEFORE_S, after_s=WINDOW_AFTER_S
+                    self._recognizer, self._reader, at_s, before_s=WINDOW_BEFORE_S, after_s=WINDOW_AFTER_S
                 ).text
             except CommentaryError as error:
                 with self._changed:

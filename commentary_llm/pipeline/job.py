@@ -11,6 +11,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from commentary_llm.errors import CommentaryError
+from commentary_llm.match.clock import MatchTime
 from commentary_llm.pipeline.record import CueRecord, Refusal, Stage
 from commentary_llm.pipeline.timeline import Segment
 from commentary_llm.script.cue import Cue
@@ -119,15 +120,17 @@ class CueJob:
         event, state = self.cue.event, self.cue.state
         audible = [s for s in self.segments if s.samples and s.cut_s != 0]
         text = self.said()
-        dropped = self.dropped if text else self.dropped or "cut off before it began"
+        dropped = None if text else self.dropped or "cut off before it began"
         timings = self.marks.timings_ms()
         if audible:
             timings["on_air"] = round((audible[0].start_s - self.stream_s) * 1e3, 3)
         return CueRecord(
             event_id=event.event_id,
             event_type=event.type.value,
+            event_detail=next((detail.value for detail in (event.outcome, event.card, event.decision) if detail), None),
             period=event.period,
-            minute=state.time.label if state.time else "",
+            elapsed_s=event.elapsed_s,
+            minute=MatchTime(event.period, event.elapsed_s).label,
             team=state.team(event.team).name if event.team else None,
             player=state.player(event.player).name if event.player else None,
             urgency=self.cue.urgency.name.lower(),
@@ -164,7 +167,7 @@ class CueHandle:
         self._error: CommentaryError | None = None
 
     def __iter__(self) -> Iterator[SpokenClause]:
-        """Blocks for each clause until the cue is finished. Can be iterated once. Raises the engine's error if it failed."""
+        """Blocks for each clause until the cue is finished; iterate once. Raises the engine's error if it failed."""
         while (clause := self._clauses.get()) is not None:
             yield clause
         if self._error is not None:

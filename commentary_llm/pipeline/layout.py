@@ -1,8 +1,8 @@
 """From stream time to the finished sound: which stretches of the match are kept, and where they lie.
 
-    stream   ──speech──······················──speech──···──speech──
-    sound    ──speech──·|·──speech──···──speech──
-                        ^ a seam: the middle of a long pause is left out
+stream   ──speech──······················──speech──···──speech──
+sound    ──speech──·|·──speech──···──speech──
+                    ^ a seam: the middle of a long pause is left out
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class SpeechTimeline:
             segment.complete = True
 
     def cut(self, now_s: float, below: Urgency) -> list[Segment]:
-        """Clears the way for a cue of urgency `below`: what is less urgent and interruptible ends at its next word edge.
+        """Clears the way: what is less urgent than `below` and interruptible ends at its next word edge.
 
         Returns the segments that were cut or withdrawn.
         """

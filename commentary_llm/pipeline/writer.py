@@ -12,6 +12,7 @@ from commentary_llm.pipeline.job import CueJob
 from commentary_llm.pipeline.record import Refusal
 from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, PromptBuilder, TemplateWriter
 from commentary_llm.script.cue import Urgency
+from commentary_llm.script.facts import match_seconds
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class LineWriter:
             said.append(line)
             yield line
         if said:
-            self._history.add(" ".join(said), job.cue.state)
+            self._history.add(" ".join(said), match_seconds(job.cue.event))
 
     def _from_model(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
         cue = job.cue
@@ -91,7 +92,7 @@ class LineWriter:
         budget_s = self._budget.of(cue.urgency)
         request = GenerationRequest(
             prefix=self._prompts.prefix,
-            text=self._prompts.text(cue, self._history.recent(2), job.heard),
+            text=self._prompts.text(cue, self._history.last(2), job.heard),
             sampling=self._sampling,
             priority=int(cue.urgency),
             deadline_ms=(budget_s + 2.0) * 1e3,
@@ -142,7 +143,9 @@ class LineWriter:
             return None
         verdict = self._gate.check(clause, job.cue, self._history)
         if not verdict.ok:
-            job.refusals.append(Refusal(text=clause, cause=str(verdict.cause.value), detail=verdict.detail))
+            job.refusals.append(
+                Refusal(text=clause, cause=verdict.cause.value if verdict.cause else "", detail=verdict.detail)
+            )
             return None
         candidate.words += words
         candidate.passed.append(clause)

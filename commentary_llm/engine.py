@@ -1,0 +1,245 @@
+"""`CommentaryEngine`: the public API, as a match-state tracker uses it.
+
+    from commentary_llm import CommentaryEngine, EngineConfig, MatchEvent
+
+    with CommentaryEngine.start(EngineConfig(match=info)) as engine:   # on every rank
+        handle = engine.submit(MatchEvent(...))                        # returns at once
+        for clause in handle:                                          # text, then its PCM, as they come
+            ...
+        record = handle.result()                                       # the whole record, with timings
+
+Run it under `mpirun -n N`: the same program on every rank. `start` returns on rank 0 only; on the other ranks it serves
+the language model until rank 0 is done, and then leaves by SystemExit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asr_tts.recognizer.listener import Listener
+from commentary_llm.config import EngineConfig, artifact_path
+from commentary_llm.errors import ConfigError
+from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
+from commentary_llm.generation.backends import open_generator, serve_generator
+from commentary_llm.home import models_dir, shards_dir
+from commentary_llm.match import MatchEvent
+from commentary_llm.match.match import Match
+from commentary_llm.metrics import Metrics
+from commentary_llm.pipeline.clock import StreamClock
+from commentary_llm.pipeline.flow import Flow, Sink
+from commentary_llm.pipeline.hearing import Hearing, LiveHearing, Silence
+from commentary_llm.pipeline.job import CueHandle
+from commentary_llm.pipeline.speaker import Speaker
+from commentary_llm.pipeline.timeline import SpeechTimeline
+from commentary_llm.pipeline.writer import LineWriter, TextBudget
+from commentary_llm.ranks import world
+from commentary_llm.script import Director, FactGate, LineHistory, PromptBuilder, TemplateWriter
+from commentary_llm.script.personas import persona
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from asr_tts.interfaces import Recognizer, Synthesizer
+    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+
+log = logging.getLogger(__name__)
+
+_DRAIN_S = 30.0
+ReportStep = Callable[[str], None]
+MakeHearing = Callable[["Recognizer"], Hearing]
+
+
+def _no_progress(step: str) -> None:
+    log.info(step)
+
+
+class CommentaryEngine:
+    """A running engine on rank 0. Make one with `start`; use it as a context manager, or call `close`."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        generator: Generator,
+        synthesizer: Synthesizer,
+        recognizer: Recognizer | None,
+        *,
+        clock: StreamClock | None = None,
+        sinks: Sequence[Sink] = (),
+        hearing: MakeHearing | None = None,
+    ) -> None:
+        """Puts ready parts together; `start` makes them. Raises ConfigError without a match."""
+        if config.match is None:
+            raise ConfigError("the engine has no match; give EngineConfig(match=MatchInfo(...)) with both line-ups")
+        self.config = config
+        self.clock = clock or StreamClock()
+        self.metrics = Metrics()
+        self.metrics.labels["backend"] = generator.description
+        self.generator, self.synthesizer, self.recognizer = generator, synthesizer, recognizer
+        self.match = Match(config.match)
+        self._listener: Listener | None = None
+        self._hearing: Hearing = Silence()
+        speaker = persona(config.persona)
+        history = LineHistory()
+        sampling = SamplingParams(
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            repetition_penalty=config.repetition_penalty,
+            seed=config.seed,
+            stop=("\n",),
+            candidates=config.candidates,
+        )
+        prompts = PromptBuilder(generator.chat, config.match, speaker)
+        writer = LineWriter(
+            generator,
+            prompts,
+            FactGate(),
+            TemplateWriter(history, speaker, config.seed),
+            history,
+            sampling,
+            TextBudget(),
+        )
+        self._warm_up(prompts.prefix, sampling)
+        if recognizer is not None and hearing is not None:
+            self._hearing = hearing(recognizer)
+        elif recognizer is not None:
+            self._listener = Listener(recognizer, start_s=self.clock.now_s())
+            self._hearing = LiveHearing(self._listener)
+        timeline = SpeechTimeline()
+        self._flow = Flow(
+            match=self.match,
+            director=Director(),
+            writer=writer,
+            speaker=Speaker(synthesizer, timeline, self.clock),
+            timeline=timeline,
+            clock=self.clock,
+            hearing=self._hearing,
+            metrics=self.metrics,
+            sinks=sinks,
+            queue_capacity=config.queue_capacity,
+        )
+        self._closed = False
+
+    @classmethod
+    def start(
+        cls,
+        config: EngineConfig,
+        *,
+        comm: MPI.Comm | None = None,
+        clock: StreamClock | None = None,
+        sinks: Sequence[Sink] = (),
+        hearing: MakeHearing | None = None,
+        progress: ReportStep = _no_progress,
+    ) -> CommentaryEngine:
+        """Loads the models, warms them up and returns the engine, on rank 0.
+
+        Every rank of `comm` (by default MPI's world under mpirun, else a single rank) calls this with the same
+        configuration; what comes after `comm` matters on rank 0 alone. `hearing` makes the source of the rolling
+        transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`. Ranks above 0 serve the language model here
+        and raise SystemExit(0) when rank 0 closes the engine. Raises ConfigError, ArtifactError (with the command that
+        rebuilds what is missing), RankLostError.
+        """
+        comm = world() if comm is None else comm
+        backend_config = _backend_config(config, comm.size if comm is not None else 1)
+        if comm is not None and comm.rank > 0:
+            serve_generator(config.backend, backend_config, comm)
+            raise SystemExit(0)
+        progress("loading the language model")
+        generator = open_generator(config.backend, backend_config, comm)
+        try:
+            progress("loading the voice")
+            synthesizer = load_voice(config)
+            recognizer = None
+            if config.listen:
+                progress("loading the recogniser")
+                recognizer = load_recognizer(config)
+            progress("warming up")
+            return cls(config, generator, synthesizer, recognizer, clock=clock, sinks=sinks, hearing=hearing)
+        except BaseException:
+            generator.close()
+            raise
+
+    def submit(self, event: MatchEvent, *, stream_s: float | None = None, announced: str = "") -> CueHandle:
+        """Takes an event and returns at once, with a handle to what is said about it.
+
+        `stream_s`: when it happened in stream time (default: now). `announced`: what the stadium announcer says of
+        it, where known, to score the recogniser. Raises InputError if the event contradicts the match (which stays as
+        it was), EngineError if the engine has failed.
+        """
+        return self._flow.submit(event, stream_s, announced)
+
+    def hear(self, samples: np.ndarray) -> None:
+        """Live stadium sound: (N,) float32 mono 16 kHz in [-1, 1]. Never waits. Raises ConfigError without `listen`."""
+        if self._listener is None:
+            raise ConfigError("the engine was started without a recogniser; use EngineConfig(listen=True)")
+        self._listener.push(samples)
+
+    def idle(self) -> bool:
+        """Whether every accepted event has been dealt with."""
+        return self._flow.idle()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Waits until idle; False when it is not within `timeout_s`. Raises EngineError if the engine has failed."""
+        return self._flow.wait_idle(timeout_s)
+
+    def wait(self, timeout_s: float) -> None:
+        """Waits `timeout_s`, or less when the engine fails; raises EngineError then."""
+        self._flow.wait(timeout_s)
+
+    def close(self, *, drain_s: float = _DRAIN_S) -> None:
+        """Finishes what is being said (for `drain_s` at most), gives it to the sinks, stops all ranks. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._flow.close(drain_s=drain_s)
+            self._hearing.close()
+        finally:
+            self.generator.close()
+
+    def __enter__(self) -> CommentaryEngine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close(drain_s=_DRAIN_S if kind is None else 0.0)
+
+    def _warm_up(self, prefix: str, sampling: SamplingParams) -> None:
+        """Runs every stage once: the prompt's prefix is in the KV cache and no first cue pays for lazy set-up."""
+        handle = self.generator.submit(GenerationRequest(prefix=prefix, text="", sampling=sampling))
+        handle.result(timeout_s=self.config.startup_timeout_s)
+        for chunk in self.synthesizer.synthesize("Welcome to the match."):
+            log.debug("warm-up speech: %.2f s", chunk.duration_s)
+        if self.recognizer is not None:
+            self.recognizer.transcribe(np.zeros(16_000, np.float32))
+
+
+def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
+    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+
+    return TorchBackendConfig(
+        shards=shards_dir(config.llm, ranks),
+        compute_dtype=config.compute_dtype,
+        threads=config.llm_threads,
+        max_batch=max(2, config.candidates),
+    )
+
+
+def load_voice(config: EngineConfig) -> Synthesizer:
+    """The configured voice. Raises ArtifactError."""
+    from asr_tts.synthesizer import PiperSynthesizer
+
+    return PiperSynthesizer.load(
+        artifact_path(config.tts, models_dir()), threads=config.speech_threads, seed=config.seed
+    )
+
+
+def load_recognizer(config: EngineConfig) -> Recognizer:
+    """The configured speech recogniser. Raises ArtifactError."""
+    from asr_tts.recognizer import open_recognizer
+
+    return open_recognizer(artifact_path(config.asr, models_dir()), threads=config.speech_threads)
