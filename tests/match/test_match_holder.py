@@ -13,7 +13,7 @@ LIMITED = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 
 def goal(event_id: str, elapsed_s: float, team: str = "h", **fields: Any) -> MatchEvent:
-    return MatchEvent(event_id=event_id, type="goal", period=1, elapsed_s=elapsed_s, team=team, **fields)
+    return MatchEvent(event_id=event_id, type=EventType.GOAL, period=1, elapsed_s=elapsed_s, team=team, **fields)
 
 
 def test_counts_new_duplicate_and_late(info: MatchInfo) -> None:
@@ -59,7 +59,7 @@ def test_a_late_event_that_contradicts_later_ones_is_refused_whole(info: MatchIn
 @st.composite
 def streams(draw: st.DrawFn, team_size: int = 18) -> list[MatchEvent]:
     """Consistent random matches with distinct event times, scores claimed here and there."""
-    times = sorted(draw(st.sets(st.integers(0, 2 * 5400), min_size=1, max_size=25)))
+    times = sorted(draw(st.sets(st.integers(0, 2 * 5400 - 1), min_size=1, max_size=25)))
     on = {side: [f"{side}{n}" for n in range(1, 12)] for side in "ha"}
     bench = {side: [f"{side}{n}" for n in range(12, team_size + 1)] for side in "ha"}
     yellow: set[str] = set()
@@ -98,7 +98,9 @@ def streams(draw: st.DrawFn, team_size: int = 18) -> list[MatchEvent]:
         if draw(st.booleans()):
             fields["score"] = {"home": score["h"], "away": score["a"]}
         period = 1 if time < 5400 else 2
-        events.append(MatchEvent(event_id=f"e{number}", type=kind, period=period, elapsed_s=time % 5400, **fields))
+        events.append(
+            MatchEvent(event_id=f"e{number}", type=EventType(kind), period=period, elapsed_s=time % 5400, **fields)
+        )
     return events
 
 

@@ -135,10 +135,10 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
     both = {"events": tmp_path / "x", "lineups": tmp_path / "y"}
     with pytest.raises(ConfigError, match="has no file option --meta"):
         load_provider("statsbomb", {**both, "meta": tmp_path / "z"})
-    with pytest.raises(InputError, match="--events: .* is not a file; expected the StatsBomb events JSON"):
+    with pytest.raises(InputError, match=r"--events: .* is not a file; expected the StatsBomb events JSON"):
         load_provider("statsbomb", both)
     (tmp_path / "x").touch()
-    with pytest.raises(InputError, match="--events: .* is empty"):
+    with pytest.raises(InputError, match=r"--events: .* is empty"):
         load_provider("statsbomb", both)
 
 
