@@ -71,12 +71,13 @@ class RankBackend:
 
 
 def check_shards(config: TorchBackendConfig, ranks: int) -> Manifest:
-    """The shards' manifest. Raises ConfigError with both numbers when made for other than `ranks`, else ArtifactError."""
+    """The shards' manifest. Raises ConfigError, with both numbers, when made for another rank count; ArtifactError."""
     manifest = read_manifest(config.shards, f"python -m checkpoints shard --ranks {ranks}")
     if manifest.ranks != ranks:
         raise ConfigError(
             f"{ranks} MPI ranks are running but {config.shards} is cut for {manifest.ranks}; start "
-            f"{manifest.ranks} ranks or run `python -m checkpoints shard --model {manifest.name} --ranks {ranks}` and use those shards"
+            f"{manifest.ranks} ranks or run `python -m checkpoints shard --model {manifest.name} --ranks {ranks}` and "
+            "use those shards"
         )
     return load_manifest(config.shards, kind="llama-int8-shards", ranks=ranks, command=manifest.command)
 

@@ -10,8 +10,7 @@ from commentary_llm.errors import ConfigError, EngineError, InputError
 
 from ..interface import GenerationHandle, GenerationRequest
 from ..sampling import check_params
-from ..tokenizer import Tokenizer
-from .backend import TorchBackendConfig, check_shards
+from .backend import TorchBackendConfig
 from .handle import TorchHandle
 from .loop import DecodeLoop
 
@@ -32,13 +31,11 @@ class TorchGenerator:
             raise ConfigError(f"the generator opens on rank 0; rank {comm.Get_rank()} has to serve_torch_generator")
         self._config = config
         self._ranks = 1 if comm is None else comm.Get_size()
-        check_shards(config, self._ranks)
         # Every torch and MPI call gives the interpreter lock away for a moment. With the default of 5 ms a busy thread
         # of the caller would keep it that long each time, several hundred times a token.
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
-        self._tokenizer = Tokenizer(config.shards)
-        self._loop = DecodeLoop(config, comm, self._tokenizer, self._tokenizer.eos_token_ids)
-        backend = self._loop.start()
+        self._loop = DecodeLoop(config, comm)
+        backend, self._tokenizer = self._loop.start()
         self._description = (
             f"torch {backend.model_name}, INT8 weights, {config.compute_dtype}, {config.device}, "
             f"{self._ranks} rank{'s' if self._ranks > 1 else ''}"

@@ -37,12 +37,17 @@ class _Int8Linear:
     # Measured on one core of the reference machine, (1536, 576), microseconds for 1 / 8 / 16 / 32 / 64 rows:
     # _weight_int8pack_mm 62 / 113 / 217 / 418 / 814, widening to bf16 + mm 170 / 193 / 222 / 293 / 415.
     PACKED_ROWS = 16
+    # _weight_int8pack_mm reads rows in aligned blocks of 16: with another row length it returns garbage or crashes.
+    BLOCK = 16
 
     def __init__(self, values: Tensor, scales: Tensor) -> None:
-        self._values = values.contiguous()
+        self._missing = -values.shape[1] % self.BLOCK
+        self._values = F.pad(values, (0, self._missing)) if self._missing else values.contiguous()
         self._scales = scales.to(torch.bfloat16)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self._missing:
+            x = F.pad(x, (0, self._missing))
         if x.shape[0] <= self.PACKED_ROWS:
             return torch._weight_int8pack_mm(x, self._values, self._scales)
         return torch.mm(x, self._values.to(torch.bfloat16).t()).mul_(self._scales)

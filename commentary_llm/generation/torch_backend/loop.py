@@ -13,7 +13,7 @@ from commentary_llm.errors import CommentaryError, EngineError, RankLostError
 
 from ..interface import FinishReason
 from ..sampling import token_logprobs
-from ..text_stream import Decoder
+from ..tokenizer import Tokenizer
 from .backend import RankBackend, TorchBackendConfig, connect, load_backend
 from .candidate import Candidate
 from .handle import TorchHandle
@@ -30,10 +30,8 @@ log = logging.getLogger(__name__)
 class DecodeLoop:
     """Owns the model on rank 0. All MPI calls and torch steps happen on its thread; other methods are thread-safe."""
 
-    def __init__(
-        self, config: TorchBackendConfig, comm: MPI.Comm | None, decoder: Decoder, eos: frozenset[int]
-    ) -> None:
-        self._config, self._comm, self._decoder, self._eos = config, comm, decoder, eos
+    def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None) -> None:
+        self._config, self._comm = config, comm
         self._scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting)
         self._changed = threading.Condition()
         self._inbox: list[TorchHandle] = []
@@ -45,20 +43,21 @@ class DecodeLoop:
         self._requests: dict[ScheduledRequest, TorchHandle] = {}
         self._candidates: dict[Sequence, Candidate] = {}
         self._next_id = 0
-        self.backend: RankBackend | None = None
+        self._backend: RankBackend | None = None
+        self._tokenizer: Tokenizer | None = None
         # Not a daemon: at the program's end it has to stop or abort the other ranks before MPI is finalised.
         self._thread = threading.Thread(target=self._run, name="decode-loop")
 
-    def start(self) -> RankBackend:
-        """Loads the model on the loop's thread and returns when every rank is ready. Raises what loading raised."""
+    def start(self) -> tuple[RankBackend, Tokenizer]:
+        """Loads model and tokenizer on the loop's thread and waits for every rank. Raises what loading raised."""
         self._thread.start()
         # Loading waits for other ranks at most `start_s` twice: to meet them and to see them loaded.
         self._ready.wait(2 * self._config.timeouts.start_s + 60)
         if self._error is not None:
             raise self._error
-        if self.backend is None:
+        if self._backend is None or self._tokenizer is None:
             raise EngineError("the model was not loaded in time; is the disk that holds the shards answering?")
-        return self.backend
+        return self._backend, self._tokenizer
 
     def submit(self, handle: TorchHandle) -> None:
         """Queues a request. Raises EngineError when the queue is full or the loop has ended, RankLostError."""
@@ -98,9 +97,10 @@ class DecodeLoop:
         peers: Peers | None = None
         try:
             manifest, peers = connect(self._config, self._comm)
-            self.backend = load_backend(self._config, manifest, peers)
+            self._tokenizer = Tokenizer(self._config.shards)
+            self._backend = load_backend(self._config, manifest, peers)
             self._ready.set()
-            self._serve(self.backend)
+            self._serve(self._backend)
         except CommentaryError as error:
             self._fail(error, peers)
         except Exception as error:
@@ -159,7 +159,8 @@ class DecodeLoop:
         with self._changed:
             inbox, self._inbox = self._inbox, []
             cancelled, self._cancelled = self._cancelled, []
-            closing = self._closing
+            # A program that ends without `close` (an exception on its way out) must not leave ranks waiting.
+            closing = self._closing or not threading.main_thread().is_alive()
         for handle in inbox:
             sampling = handle.request.sampling
             request = ScheduledRequest(
@@ -192,7 +193,8 @@ class DecodeLoop:
         self._scheduler.remove(request)
 
     def _candidate(self, handle: TorchHandle, index: int) -> Candidate:
-        return Candidate(index, handle.request.sampling, handle.prompt, self._decoder, self._eos)
+        assert self._tokenizer is not None
+        return Candidate(index, handle.request.sampling, handle.prompt, self._tokenizer, self._tokenizer.eos_token_ids)
 
     @torch.inference_mode()
     def _advance(self, step: Step, logits: torch.Tensor) -> None:
