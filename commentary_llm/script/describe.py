@@ -69,8 +69,9 @@ def score_sentence(state: MatchState) -> str:
 
 
 def describe(event: MatchEvent, state: MatchState) -> str:
-    """Event, minute and score in plain words: "Goal for Argentina: Lionel Messi, penalty, minute 23. Argentina 1, France 0."
+    """Event, minute and score in plain words.
 
+    "Goal for Argentina: Lionel Messi, penalty, minute 23. Argentina 1, France 0."
     `state` is the match right after `event`.
     """
     what = _what(event, state)

@@ -176,10 +176,10 @@ class Director:
                 return rule.reason, (foul.event_id,)
         if event.type is EventType.SUBSTITUTION:
             change = memory.change
-            if change is not None and change.team == event.team:
-                if now_s - memory.change_s <= self.config.substitution_window_s:
-                    replaced = (change.event_id,) if change.event_id in speech.queued else ()
-                    return ("double substitution" if replaced else "another substitution"), replaced
+            recent = now_s - memory.change_s <= self.config.substitution_window_s
+            if change is not None and change.team == event.team and recent:
+                replaced = (change.event_id,) if change.event_id in speech.queued else ()
+                return ("double substitution" if replaced else "another substitution"), replaced
         if event.type in (EventType.GOAL, EventType.OWN_GOAL):
             # Nothing that was waiting is worth hearing once there is a goal.
             return rule.reason, speech.queued

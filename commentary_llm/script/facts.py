@@ -48,7 +48,7 @@ def minute_of(event: MatchEvent) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Facts:
-    """`flags` are true statements by name; `roles` map a part in the event to the keys (`p:id`, `t:id`) that fill it."""
+    """`flags` are true statements by name; `roles` map a part to the keys (`p:id`, `t:id`) that fill it."""
 
     event: MatchEvent
     state: MatchState

@@ -162,6 +162,12 @@ def name_book(info: MatchInfo) -> NameBook:
 _BOOKS: dict[int, tuple[MatchInfo, NameBook]] = {}
 
 
+def spoken_team_name(name: str) -> str:
+    """A club without the words supporters leave out: "Deportivo Alavés" -> "Alavés", "Arsenal FC" -> "Arsenal"."""
+    kept = [word for word in name.split() if not set(words_of(word)) <= _CLUB_WORDS]
+    return " ".join(kept) or name
+
+
 def surname(player: Player) -> str:
     """What a commentator says for short: "Messi", "Di María", "ter Stegen", "Neymar"."""
     words = player.name.split()
@@ -172,13 +178,19 @@ def surname(player: Player) -> str:
             return " ".join(words[i:])
     if words_of(words[-1])[-1:] in (("jr",), ("junior",), ("sr",)):
         return words[0]
-    return words[-1]
+    # Of three names the middle one may be given or family name: only the whole is surely right.
+    return words[-1] if len(words) == 2 else player.name
 
 
 def _player_forms(player: Player) -> set[tuple[str, ...]]:
     short = surname(player)
     given = player.name.split()[0]
-    forms = {words_of(player.name), words_of(short), words_of(f"{given} {short}"), words_of(f"{given[0]} {short}")}
+    last = player.name.split()[-1]
+    forms = {words_of(player.name), words_of(short), words_of(last)}
+    if short != player.name:
+        forms |= {words_of(f"{given} {short}"), words_of(f"{given[0]} {short}")}
+    if len(player.name.split()) > 2:
+        forms.add(words_of(player.name.split(maxsplit=1)[1]))
     if player.full_name:
         forms.add(words_of(player.full_name))
     forms.discard(())

@@ -12,8 +12,7 @@ class Persona:
     """A commentator's manner.
 
     `manner`: one sentence for the prompt. `excitement`: factor on a cue's excitement (1 as it is). `tail_share`: how
-    often a line gets a closing clause it could do without. `always_score`, `always_place`: a listener who cannot see
-    the pitch is told both.
+    often a line gets a closing clause it could do without. `always_score`: with the score whenever there is room.
     """
 
     name: str
@@ -21,7 +20,6 @@ class Persona:
     excitement: float = 1.0
     tail_share: float = 0.5
     always_score: bool = False
-    always_place: bool = False
 
 
 PERSONAS = {
@@ -35,7 +33,6 @@ PERSONAS = {
             "You describe the match to listeners who cannot see it: say who, where and the score.",
             tail_share=0.9,
             always_score=True,
-            always_place=True,
         ),
     )
 }

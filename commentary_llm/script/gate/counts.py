@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from commentary_llm.script.gate.gate import Item, Reading
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
+_BEATING = frozenset({"beat", "beats"})
 _PERIOD_END_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
 
 
@@ -48,6 +49,11 @@ class NumberJudge:
         before = self._team_near(index, -1)
         after = self._team_near(index, +1)
         words = {i.text for i in items}
+        if _BEATING & words:
+            # "Argentina beat France 3-1": the number is the first side's.
+            before = next((i for i in items[:index] if i.kind == "name" and (i.key or "").startswith("t:")), None)
+        if after is not None and items[index + 1].text in ("to", "for", "in"):
+            before = None
         on_penalties = bool({"on penalties", "shoot out", "the shoot out", "penalties"} & words)
         pairs = self._pairs()
         state = self._state
@@ -158,7 +164,7 @@ class NumberJudge:
         player = self._player_tally(event.player) if event.player and event.type is EventType.GOAL else set()
         credited = next(iter(self._reading.facts.roles.get("credited", ())), None)
         team = {self._state.score_of(credited[2:])} if credited else set()
-        name, preposition, _ = self._reading.name_after(index)
+        name, preposition = next(iter(self._reading.names_after(index)), (None, None))
         if name is not None and preposition in ("for", "from", "of", "by"):
             name.bound = True
             return self._tally_of(name, credited)
@@ -185,7 +191,7 @@ class NumberJudge:
 
     def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:
         value = number.values[0]
-        after, preposition, _ = self._reading.name_after(index)
+        after, preposition = next(iter(self._reading.names_after(index)), (None, None))
         name = after if preposition in ("for", "from", "by") else self._reading.name_before(index)
         total = len(self._state.goals)
         if name is None:
@@ -219,6 +225,9 @@ class NumberJudge:
         """A lone number: a side's goals straight after its name ("Argentina two, France one"), else not understood."""
         before = self._reading.items[index - 1] if index else None
         after = self._reading.items[index + 1] if index + 1 < len(self._reading.items) else None
+        scorer = self._scorer_of_single(index)
+        if scorer is not None and number.values[0] == self._state.goals_by(scorer) and number.values[0] > 1:
+            return
         alone = after is None or after.kind == "mark" or after.kind == "name"
         if before is not None and before.kind == "name" and (before.key or "").startswith("t:") and alone:
             team = (before.key or "")[2:]
@@ -228,3 +237,21 @@ class NumberJudge:
                     return
             raise Refused(Cause.SCORE, item.text)
         raise Refused(Cause.COUNT, item.text)
+
+    def _scorer_of_single(self, index: int) -> str | None:
+        """ "Messi has two", "that is two for him", "two for Messi": whose goals a lone number counts."""
+        facts = self._reading.facts
+        if "match_goal" not in facts.flags or self._event.type is not EventType.GOAL:
+            return None
+        items = self._reading.items
+        scorers = facts.roles.get("scorer", frozenset())
+        following = [item.text for item in items[index + 1 : index + 3]]
+        if following in (["for", "him"], ["for", "her"]):
+            return self._event.player
+        name, preposition = next(iter(self._reading.names_after(index)), (None, None))
+        if name is None and index and items[index - 1].text in ("has", "has got", "gets"):
+            name, preposition = self._reading.name_before(index), "for"
+        if name is not None and preposition == "for" and name.key in scorers and (name.key or "").startswith("p:"):
+            name.bound = True
+            return (name.key or "")[2:]
+        return None

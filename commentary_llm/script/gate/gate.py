@@ -44,6 +44,7 @@ _PREPOSITIONS = frozenset(
     ]
 )
 _BREAKS = frozenset(',;:!?.…—–()"“”')
+_STOPS = frozenset(".!?;…")
 _CONJUNCTIONS = frozenset({"and", "but", "as", "while", "who", "then", "so", "now"})
 # Nouns that turn "the France …" into the place or men of the side under attack.
 _OPPOSED_NOUNS = frozenset(
@@ -121,28 +122,39 @@ class Reading:
     participants: frozenset[Key] = field(default_factory=frozenset)
 
     def name_before(self, index: int) -> Item | None:
-        return next((item for item in reversed(self.items[:index]) if item.kind == "name" and item.key[0] != "x"), None)
+        """The nearest name before `index` in the same sentence."""
+        for item in reversed(self.items[:index]):
+            if item.kind == "mark" and item.text in _STOPS:
+                return None
+            if item.kind == "name" and not (item.key or "").startswith("x:"):
+                return item
+        return None
 
-    def name_after(self, index: int) -> tuple[Item | None, str | None, bool]:
-        """The name bound by what ends at `index`: (name or None, preposition or None, nothing but names' articles between)."""
+    def names_after(self, index: int) -> list[tuple[Item, str | None]]:
+        """Names bound by what ends at `index`, with the preposition before each: "foul by Messi on Rabiot".
+
+        A mark, a conjunction or another claim ends the reach; so does a second name without a preposition.
+        """
+        found: list[tuple[Item, str | None]] = []
         preposition = None
         direct = True
         for item in self.items[index + 1 :]:
             if item.kind == "name":
-                if item.key is not None and item.key.startswith("x:"):
-                    return None, None, False
-                return item, preposition, direct
-            if item.kind in ("claim", "relation"):
-                return None, None, False
-            if item.kind == "mark" and item.text in _BREAKS:
-                return None, None, False
-            if item.text in _CONJUNCTIONS:
-                return None, None, False
-            if item.text in _PREPOSITIONS:
+                if (item.key or "").startswith("x:") or (preposition is None and (found or not direct)):
+                    break
+                found.append((item, preposition))
+                preposition = None
+            elif (
+                item.kind in ("claim", "relation", "number")
+                or item.text in _CONJUNCTIONS
+                or (item.kind == "mark" and item.text in _BREAKS)
+            ):
+                break
+            elif item.text in _PREPOSITIONS:
                 preposition = item.text
             elif item.text not in ("the", "a"):
                 direct = False
-        return None, None, False
+        return found
 
 
 class FactGate:
@@ -151,15 +163,16 @@ class FactGate:
     def __init__(self, vocabulary: Lexicon | None = None) -> None:
         self._lexicon = vocabulary or lexicon()
 
-    def check(self, clause: str, cue: Cue, said_before: LineHistory | None = None) -> Verdict:
+    def check(self, clause: str, cue: Cue, said_before: LineHistory | None = None, context: str = "") -> Verdict:
         """Whether `clause` may be said now about `cue.event`, against `cue.state`.
 
         `said_before`: refuses what was said within its window of match time; None leaves repetition unchecked.
+        `context`: the clauses of the same line before this one; a name in them may be what "who scores" speaks of.
         """
         try:
             self._check_form(clause, cue)
             facts = facts_of(cue.event, cue.state)
-            reading = self._read(clause, facts)
+            reading = self._read(clause, facts, self._lead_in(context, facts))
             self._resolve_names(reading)
             self._check_claims(reading)
             NumberJudge(reading).check()
@@ -183,15 +196,25 @@ class FactGate:
             raise Refused(Cause.FORM, f"{len(text.split())} words, at most {cue.max_words}")
         if "?" in text:
             raise Refused(Cause.UNCERTAIN, "a question")
-        if text.endswith("-") or text.split()[-1].strip(".,;!…").lower() in _DANGLING:
+        if text.endswith("-") or text.split()[-1].lower() in _DANGLING:
             raise Refused(Cause.FORM, f"broken off after {text.split()[-1]!r}")
 
     # Reading
 
-    def _read(self, clause: str, facts: Facts) -> Reading:
+    def _lead_in(self, context: str, facts: Facts) -> Item | None:
+        """The last name of an unfinished sentence before the clause."""
+        if not context.strip() or context.rstrip()[-1] in ".!?;…":
+            return None
+        tokens = tokenize(context)
+        book = name_book(facts.state.info)
+        found = [name for i in range(len(tokens)) if tokens[i].capital and (name := book.find(tokens, i)) is not None]
+        last = max(found, key=lambda name: name[1], default=None)
+        return Item("name", "the name before", keys=last[0], bound=True) if last is not None else None
+
+    def _read(self, clause: str, facts: Facts, lead_in: Item | None = None) -> Reading:
         tokens = tokenize(clause)
         book = name_book(facts.state.info)
-        items: list[Item] = []
+        items: list[Item] = [lead_in] if lead_in is not None else []
         i = 0
         while i < len(tokens):
             if tokens[i].kind == "mark":
@@ -248,13 +271,14 @@ class FactGate:
 
     @staticmethod
     def _between_names(tokens: list[Token], start: int, end: int, book: NameBook) -> bool:
+        def player(found: tuple[frozenset[Key], int] | None) -> bool:
+            return found is not None and all(key.startswith("p:") for key in found[0])
+
         before = any(
-            (found := book.find(tokens, j)) is not None and found[1] == start for j in range(max(0, start - 5), start)
+            (found := book.find(tokens, j)) is not None and found[1] == start and player(found)
+            for j in range(max(0, start - 5), start)
         )
-        after = end
-        while after < len(tokens) and tokens[after].text == "the":
-            after += 1
-        return before and after < len(tokens) and book.find(tokens, after) is not None
+        return before and end < len(tokens) and player(book.find(tokens, end))
 
     # Names
 
@@ -298,25 +322,21 @@ class FactGate:
         if not facts.holds(claim.condition):
             return Refused(claim.cause, claim.phrase)
         bound = []
-        if claim.before:
-            name = reading.name_before(index)
-            if name is not None:
-                if name.key not in facts.keys(claim.before):
-                    return _wrong(name, claim)
-                bound.append(name)
-        name, preposition, direct = reading.name_after(index)
-        if name is not None:
+        for name, preposition in reading.names_after(index):
             roles = claim.after if preposition is None else claim.prepositions.get(preposition)
-            if preposition is None and not direct and roles is None:
-                roles = None
-            elif roles is None and preposition is not None:
+            if roles is None and preposition is None:
+                continue
+            if roles is None:
                 if not (preposition == "against" and name.key in facts.keys("other")):
                     return _wrong(name, claim)
-                bound.append(name)
-            elif roles is not None:
-                if name.key not in facts.keys(roles):
-                    return _wrong(name, claim)
-                bound.append(name)
+            elif name.key not in facts.keys(roles):
+                return _wrong(name, claim)
+            bound.append(name)
+        before = reading.name_before(index) if claim.before is not None else None
+        if before is not None and not (claim.noun and bound):
+            if before.key not in facts.keys(claim.before or ""):
+                return _wrong(before, claim)
+            bound.append(before)
         for name in bound:
             name.bound = True
         return None

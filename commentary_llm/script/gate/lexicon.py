@@ -24,6 +24,7 @@ class Claim:
     after: str | None
     prepositions: dict[str, str]
     cause: Cause
+    noun: bool = False  # an explicit agent after it ("a save from Lloris") frees the name before it
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _lines(name: str, keep_sections: bool = False) -> list[str]:
 
 def _phrases_of(field: str) -> list[Phrase]:
     """Comma-separated phrases with every choice of their a/b words."""
-    phrases = []
+    phrases: list[Phrase] = []
     for phrase in field.split(","):
         choices = [word.split("/") for word in phrase.split()]
         phrases.extend(tuple(words_of(" ".join(words))) for words in product(*choices) if words)
@@ -117,8 +118,11 @@ def _read_claims(name: str) -> dict[Phrase, tuple[Claim, ...]]:
         condition, *bindings = [part.strip() for part in rest.split("|")]
         before = after = None
         prepositions: dict[str, str] = {}
+        noun = False
         for binding in filter(None, bindings):
-            if binding[0] == "<":
+            if binding == "noun":
+                noun = True
+            elif binding[0] == "<":
                 before = binding[1:].strip()
             elif binding[0] == ">":
                 after = binding[1:].strip()
@@ -126,6 +130,6 @@ def _read_claims(name: str) -> dict[Phrase, tuple[Claim, ...]]:
                 preposition, _, roles = binding.partition(":")
                 prepositions[preposition.strip()] = roles.strip()
         for phrase in _phrases_of(phrases):
-            claim = Claim(" ".join(phrase), condition, before, after, prepositions, cause)
+            claim = Claim(" ".join(phrase), condition, before, after, prepositions, cause, noun)
             table.setdefault(phrase, []).append(claim)
     return {phrase: tuple(found) for phrase, found in table.items()}

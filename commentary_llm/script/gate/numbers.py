@@ -134,6 +134,9 @@ def read_number(tokens: list[Token], i: int) -> NumberClaim | None:
         base, added = token.text.split("+")
         end = i + 2 if _word(tokens, i + 1) in ("minute", "'") else i + 1
         return NumberClaim("minute", (int(base), int(added)), end)
+    if token.text == "minute" and i + 1 < len(tokens) and tokens[i + 1].kind == "minute":
+        base, added = tokens[i + 1].text.split("+")
+        return NumberClaim("minute", (int(base), int(added)), i + 2)
     if token.text == "minute" and (found := cardinal(tokens, i + 1)):
         return NumberClaim("minute", (found[0], 0), found[1])
     if token.text in ("minute", "minutes"):
@@ -163,14 +166,17 @@ def _ordinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
         tail = ""
     if following in ("substitution", "change"):
         return NumberClaim("ordinal", (value,), end + 1, "change")
-    if following == "of" and _words(tokens, end + 1, 1)[:1] in (["the"], ["this"]):
-        if _word(tokens, end + 2) in _MATCH_WORDS:
-            return NumberClaim("ordinal", (value,), end + 3, "of the match")
+    of_the = following == "of" and _word(tokens, end + 1) in ("the", "this")
+    if of_the and _word(tokens, end + 2) in _MATCH_WORDS:
+        return NumberClaim("ordinal", (value,), end + 3, "of the match")
     return NumberClaim("ordinal", (value,), end, tail)
 
 
 def _cardinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
     following = _word(tokens, end)
+    if following == "-" and _word(tokens, end + 1) == "all":
+        end += 1
+        following = "all"
     if following == "'":
         return NumberClaim("minute", (value, 0), end + 1)
     if following == "all" and value <= _MAX_GOALS:
@@ -182,10 +188,10 @@ def _cardinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
         j += 1
         if _word(tokens, j) in ("apiece", "each", "all"):
             return NumberClaim("level_score", (value, value), j + 1)
-    if _word(tokens, j) in ("to", "-", "–") and (found := cardinal(tokens, j + 1)) and found[0] <= _MAX_GOALS:
-        if value <= _MAX_GOALS:
-            close = found[1] + (_word(tokens, found[1]) in ("goal", "goals"))
-            return NumberClaim("score", (value, found[0]), close)
+    found = cardinal(tokens, j + 1) if _word(tokens, j) in ("to", "-") else None
+    if found is not None and max(value, found[0]) <= _MAX_GOALS:
+        close = found[1] + (_word(tokens, found[1]) in ("goal", "goals"))
+        return NumberClaim("score", (value, found[0]), close)
     if (found := cardinal(tokens, end)) and value <= _MAX_GOALS and found[0] <= _MAX_GOALS:
         return NumberClaim("score", (value, found[0]), found[1])
     if following in ("more", "added", "additional", "extra") and _word(tokens, end + 1) in ("minute", "minutes"):

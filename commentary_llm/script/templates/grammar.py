@@ -72,7 +72,7 @@ def _read(name: str) -> list[Section]:
 def _section(head: re.Match[str], lines: list[str]) -> Section:
     terms = head["condition"].split()
     name = head["name"]
-    forms = []
+    forms: list[Form] = []
     for line in lines:
         texts = _expand(line)
         # A line with many alternatives is still one line: it shares its weight among them.

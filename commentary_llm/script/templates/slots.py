@@ -7,7 +7,7 @@ import random
 from commentary_llm.match import EventType, MatchState, Team
 from commentary_llm.script.cue import Cue
 from commentary_llm.script.facts import Facts, minute_of
-from commentary_llm.script.names import name_book
+from commentary_llm.script.names import name_book, spoken_team_name
 
 _SMALL = ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
@@ -15,6 +15,12 @@ _SMALL = ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def number_word(value: int) -> str:
     """Up to twelve in words, as written English has it."""
     return _SMALL[value] if 0 <= value < len(_SMALL) else str(value)
+
+
+def called(team: Team) -> str:
+    """The team as a commentator calls it; a short name in capitals ("ARG") is for boards."""
+    short = team.short_name
+    return short if short and not short.isupper() and len(short) > 3 else spoken_team_name(team.name)
 
 
 def fill_slots(cue: Cue, facts: Facts, rng: random.Random) -> dict[str, str]:
@@ -73,9 +79,6 @@ def _pair_substitution(slots: dict[str, str], cue: Cue, facts: Facts, short: dic
 
 
 def _team_slots(slots: dict[str, str], facts: Facts, state: MatchState) -> None:
-    def called(team: Team) -> str:
-        return team.short_name or team.name
-
     slots["home"], slots["away"] = called(state.info.home), called(state.info.away)
     for slot, role in (
         ("t", "side"),
@@ -129,7 +132,7 @@ def _score_lines(state: MatchState, high: int, low: int) -> list[str]:
         ]
     leader_id = state.leader()
     leader, trailer = (home, away) if leader_id == home.id else (away, home)
-    ahead, behind = leader.short_name or leader.name, trailer.short_name or trailer.name
+    ahead, behind = called(leader), called(trailer)
     words = f"{number_word(high)}-{number_word(low)}"
     return [
         f"{ahead} lead {high}-{low}",
@@ -153,7 +156,7 @@ def _shootout_slots(slots: dict[str, str], state: MatchState, rng: random.Random
         ]
     else:
         team = state.info.home if home > away else state.info.away
-        name = team.short_name or team.name
+        name = called(team)
         lines = [
             f"{name} lead {high}-{low} on penalties.",
             f"It's {high}-{low} to {name}.",

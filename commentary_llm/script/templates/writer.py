@@ -116,7 +116,8 @@ class TemplateWriter:
         return None
 
     def _finish(self, text: str) -> str:
-        text = " ".join(text.split())
+        # A score sentence in the middle of a line leaves its full stop behind.
+        text = " ".join(text.split()).replace(".,", ",")
         if self._persona.name == "dry":
             text = text.replace("!", ".")
         return text[0].upper() + text[1:]
