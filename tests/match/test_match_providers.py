@@ -164,3 +164,15 @@ def test_a_contradicting_event_is_skipped_and_told(shared_data: Path, tmp_path: 
     assert recording.skipped["contradicts the match: goal"] == 2
     assert sum("Lionel Messi was sent off and cannot have scored" in w for w in recording.warnings) == 2
     assert final_state(recording).score == Score(home=1, away=1)
+
+
+def test_an_unreadable_event_is_left_out_and_counted(shared_data: Path, tmp_path: Path) -> None:
+    def break_two(raw: list[dict[str, Any]]) -> None:
+        passes = [r for r in raw if r["type"]["name"] == "Pass"]
+        passes[100]["type"] = {"id": 999, "name": "Teleport"}
+        del passes[700]["timestamp"]
+
+    recording = edited(shared_data, tmp_path, break_two)
+    assert recording.skipped["unreadable event: Teleport"] == 1
+    assert recording.skipped["unreadable event: Pass"] == 1
+    assert final_state(recording).score == Score(home=3, away=1)

@@ -14,6 +14,7 @@ from commentary_llm.errors import ConfigError, InputError
 from commentary_llm.match.events import MatchEvent, MatchInfo
 from commentary_llm.match.feeds.provider_events import map_events
 from commentary_llm.match.feeds.provider_lineups import map_info
+from commentary_llm.match.feeds.provider_repair import load_readable
 from commentary_llm.match.feeds.recording import Recording, listed
 from commentary_llm.match.match import Match
 from commentary_llm.match.roster import lineup_problems
@@ -108,8 +109,8 @@ def load_provider(provider: str, files: Mapping[str, Path]) -> Recording:
     be read or is not that provider's.
     """
     spec = _spec(provider, files)
-    dataset = _load(spec, files)
     skipped: Counter[str] = Counter()
+    dataset = _load(provider, spec, files, skipped)
     try:
         info = map_info(provider, spec.name, dataset, files)
         events = map_events(provider, dataset, info, skipped)
@@ -141,17 +142,24 @@ def _spec(provider: str, files: Mapping[str, Path]) -> Provider:
     return spec
 
 
-def _load(spec: Provider, files: Mapping[str, Path]) -> Any:
+def _load(provider: str, spec: Provider, files: Mapping[str, Path], skipped: Counter[str]) -> Any:
     module, function = spec.loader.split(":")
     load = getattr(import_module(module), function)
     arguments = {argument: str(files[o]) for o, argument in {**spec.files, **spec.optional}.items() if o in files}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kloppy warns of every event it has to approximate
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # kloppy warns of every event it has to approximate
+        try:
             return load(**arguments)
-    except Exception as error:
-        # Whatever kloppy and its JSON and XML parsers raise on a foreign file (KeyError, XMLSyntaxError, …).
-        raise _unreadable(spec, files, error) from error
+        except Exception as error:
+            # Whatever kloppy and its JSON and XML parsers raise on a foreign file (KeyError, XMLSyntaxError, …).
+            if "events" in files:
+                events_argument = spec.files["events"]
+                dataset = load_readable(
+                    provider, files["events"], lambda raw: load(**{**arguments, events_argument: raw}), skipped
+                )
+                if dataset is not None:
+                    return dataset
+            raise _unreadable(spec, files, error) from error
 
 
 def _unreadable(spec: Provider, files: Mapping[str, Path], error: Exception) -> InputError:
