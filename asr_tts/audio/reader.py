@@ -63,9 +63,7 @@ class AudioReader:
         rate, native = self._sample_rate_hz, self._track.rate_hz
         first = round(start_s * rate)
         count = round(duration_s * rate)
-        # Both grids meet every `step` samples: the block starts there, so that samples of any two windows coincide.
-        step = native // math.gcd(native, rate)
-        begin = math.floor((first / rate - _MARGIN_S) * native / step) * step
+        begin, offset = self._block_start(first)
         end = math.ceil(((first + count) / rate + _MARGIN_S) * native)
         block = np.zeros(end - begin, np.float32)
         with self._lock:
@@ -77,11 +75,21 @@ class AudioReader:
                     block[low - begin : high - begin] = samples[low - position : high - position]
             self.damaged_packets += self._track.take_damaged()
         resampled = block if native == rate else soxr.resample(block, native, rate)
-        offset = first - begin * rate // native
         out = np.zeros(count, np.float32)
         piece = resampled[offset : offset + count]
         out[: len(piece)] = piece
         return out
+
+    def _block_start(self, first: int) -> tuple[int, int]:
+        """Where to start resampling for output sample `first`: (native position, output samples to leave out).
+
+        Both grids meet every `step` native samples. Blocks start there, so that any two windows, and the stream,
+        have the same sample values where they overlap.
+        """
+        rate, native = self._sample_rate_hz, self._track.rate_hz
+        step = native // math.gcd(native, rate)
+        begin = math.floor((first / rate - _MARGIN_S) * native / step) * step
+        return begin, first - begin * rate // native
 
     def chunks(self, chunk_s: float, start_s: float = 0.0) -> Iterator[np.ndarray]:
         """The sound from `start_s` to the end in order, (chunk_s * rate,) float32 each; the last is zero-padded.
@@ -108,14 +116,16 @@ class AudioReader:
         """Contiguous pieces at the reader's rate, gaps in the file filled with zeros."""
         native, rate = track.rate_hz, self._sample_rate_hz
         stream = soxr.ResampleStream(native, rate, 1, dtype="float32")
-        position = round(start_s * native)
-        for found, samples in track.frames(max(start_s - PREROLL_S, 0.0)):
+        position, skip = self._block_start(round(start_s * rate))
+        for found, samples in track.frames(max(position / native - PREROLL_S, 0.0)):
             gap = np.zeros(max(found - position, 0), np.float32)
             fresh = np.concatenate([gap, samples[max(position - found, 0) :]])
             position += len(fresh)
-            yield stream.resample_chunk(fresh) if native != rate else fresh
+            piece = stream.resample_chunk(fresh) if native != rate else fresh
+            yield piece[skip:]
+            skip -= min(skip, len(piece))
         if native != rate:
-            yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            yield stream.resample_chunk(np.zeros(0, np.float32), last=True)[skip:]
 
     def close(self) -> None:
         with self._lock:
