@@ -38,11 +38,11 @@ _SHOOTOUT = 5
 _ANNOUNCED_AFTER_S = 1.2  # the announcer has to see it first
 _BETWEEN_S = 0.5
 _TAIL_S = 20.0  # sound after the last event
-_PA_STYLE = SpeechStyle(rate=1.0, energy=0.6, gain_db=0.0)
-_PA_DBFS = -16.0
-_CROWD_DB = -9.0  # so that a goal's roar stays under the announcement of it
+_PA_STYLE = SpeechStyle(rate=0.95, energy=0.35)  # even and clear
+_PA_DBFS = -15.0
+_CROWD_DB = -15.0  # so that a goal's roar stays under the announcement of it
 _PA_BAND_HZ = (300.0, 3400.0)
-_ECHOES = ((0.07, -11.0), (0.16, -15.0), (0.29, -20.0))  # seconds, dB: loudspeakers further away
+_ECHOES = ((0.05, -15.0), (0.12, -20.0))  # seconds, dB: loudspeakers further away
 
 _CARD_WORDS = {
     CardType.YELLOW: "Yellow card",

@@ -291,7 +291,7 @@ def _cut(
     graph = helper.make_graph(
         nodes,
         graph_name,
-        [value for value in inputs if value.name in used],
+        inputs,
         [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape) for tensor, (_, shape) in outputs.items()],
         [tensor for tensor in model.graph.initializer if tensor.name in used],
     )
