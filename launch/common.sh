@@ -1,0 +1,171 @@
+# Shared by the launch scripts; sourced, never run. Needs bash 4, Linux, and Python 3.10-3.13.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
+VENV="$ROOT/.venv"
+CONSTRAINTS="$ROOT/launch/constraints.txt"
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# Raises the error of a missing value for option $1 unless two or more arguments are left ($2).
+need_value() {
+    (( $2 > 1 )) || { say "error: $1 needs a value"; exit 2; }
+}
+
+check_ranks() {
+    [[ $1 =~ ^[1-9][0-9]*$ ]] || { say "error: --ranks is '$1', expected a number from 1 on"; exit 2; }
+}
+
+python_fits() {
+    "$1" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+find_python() {
+    local candidate
+    if [[ -n ${PYTHON:-} ]]; then
+        python_fits "$PYTHON" || die "PYTHON=$PYTHON does not run, lacks the module venv, or is not Python 3.10-3.13"
+        command -v -- "$PYTHON"
+        return
+    fi
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+        if python_fits "$candidate"; then
+            command -v -- "$candidate"
+            return
+        fi
+    done
+    die "no Python 3.10-3.13 with the module venv found; install one (Debian, Ubuntu: python3 and python3-venv) or set PYTHON"
+}
+
+# What an installation depends on: a stamp with this text means that it is done. $1: extra, or nothing.
+fingerprint() {
+    { cat -- "$ROOT/pyproject.toml" "$CONSTRAINTS" "$VENV/pyvenv.cfg"; printf '%s\n' "$1" "$ROOT"; } | sha256sum
+}
+
+installed() {
+    local stamp
+    [[ -x $VENV/bin/python && -f $VENV/pyvenv.cfg ]] || return 1
+    for stamp in "$VENV/.installed-$1" "$VENV/.installed-test"; do
+        if [[ -f $stamp && $(<"$stamp") == "$(fingerprint "${stamp##*.installed-}")" ]]; then return 0; fi
+    done
+    return 1
+}
+
+# One set-up at a time in this checkout; a second one waits and then finds everything done.
+lock_checkout() {
+    command -v flock >/dev/null || die "the command flock is missing; install util-linux"
+    [[ -w $ROOT ]] || die "$ROOT is not writable; clone the project to a folder of your own"
+    exec 9>"$ROOT/.setup.lock"
+    if ! flock -n 9; then
+        say "Waiting for another set-up in $ROOT to finish …"
+        flock 9
+    fi
+}
+
+unlock_checkout() { exec 9>&-; }
+
+# Makes .venv and installs the project there. $1: base or test. Interrupted, it goes on where it was when run again.
+install_project() {
+    local what=$1 python target="."
+    if installed "$what"; then return; fi
+    lock_checkout
+    if installed "$what"; then
+        unlock_checkout
+        return
+    fi
+    if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || ! python_fits "$VENV/bin/python"; then
+        python="$(find_python)"
+        say "Making $VENV with $("$python" --version) …"
+        "$python" -m venv --clear -- "$VENV" 9>&- ||
+            die "$python could not make $VENV; on Debian and Ubuntu install python3-venv, or set PYTHON"
+    fi
+    [[ $what == test ]] && target=".[test]"
+    say "Installing the project and its packages (the first time about 2 GB on disk, some minutes) …"
+    local quiet=()
+    [[ -t 2 ]] || quiet=(--quiet)
+    (cd -- "$ROOT" && "$VENV/bin/python" -m pip install "${quiet[@]}" --no-input --disable-pip-version-check \
+        --constraint launch/constraints.txt --editable "$target") >&2 9>&- ||
+        die "pip could not install the project; mend what it says above and run the same command again"
+    fingerprint "$what" >"$VENV/.installed-$what.new"
+    mv -- "$VENV/.installed-$what.new" "$VENV/.installed-$what"
+    unlock_checkout
+}
+
+# Models for the rank counts given.
+prepare_models() {
+    "$VENV/bin/python" -m checkpoints setup --ranks "$@"
+}
+
+# Settings of Open MPI for ranks on one host; any of them can be overridden from outside.
+mpi_environment() {
+    local ranks=$1 cores
+    cores="$(nproc)"
+    export PATH="$VENV/bin:$PATH"
+    if (( $(id -u) == 0 )); then # mpirun refuses root unless told twice
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    fi
+    # shared memory only: no search for network hardware (1 s), no warnings where there is none
+    export OMPI_MCA_pml="${OMPI_MCA_pml:-ob1}" OMPI_MCA_btl="${OMPI_MCA_btl:-self,sm}"
+    # reading another process's memory is forbidden in many containers
+    export OMPI_MCA_smsc="${OMPI_MCA_smsc:-^cma}"
+    export OMPI_MCA_accelerator="${OMPI_MCA_accelerator:-null}"
+    export OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-1}"
+    export HWLOC_HIDE_ERRORS="${HWLOC_HIDE_ERRORS:-2}"
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(( cores > ranks ? cores / ranks : 1 ))}"
+    export TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
+    # mpirun keeps a socket in its session folder, and a socket's path may not pass 107 bytes: TMPDIR may be too long
+    SESSION_DIR="$(mktemp -d /tmp/clm.XXXXXX)"
+    export PRTE_MCA_prte_tmpdir_base="$SESSION_DIR"
+    trap 'rm -rf -- "$SESSION_DIR"' EXIT
+}
+
+# Pid of rank 0 below the mpirun with pid $1; nothing while it has not started.
+rank0_pid() {
+    local child children
+    read -r -a children < <(cat -- "/proc/$1/task/"*/children 2>/dev/null | tr '\n' ' ') || true
+    for child in "${children[@]}"; do
+        if tr '\0' '\n' <"/proc/$child/environ" 2>/dev/null | grep -qx 'OMPI_COMM_WORLD_RANK=0'; then
+            printf '%s\n' "$child"
+            return
+        fi
+    done
+}
+
+# Ctrl-C goes to rank 0 alone, which finishes its files and then stops the others; a second one ends everything.
+interrupt_ranks() {
+    local rank0=""
+    if (( INTERRUPTS++ == 0 )); then rank0="$(rank0_pid "$MPIRUN_PID")"; fi
+    if [[ -n $rank0 ]]; then
+        say "Stopping; what is there so far is being finished (press Ctrl-C again to end at once) …"
+        kill -INT "$rank0" 2>/dev/null || true
+    else
+        kill -TERM "$MPIRUN_PID" 2>/dev/null || true
+    fi
+}
+
+# Runs a command on $1 ranks in the caller's working directory; returns its exit code.
+run_ranks() {
+    local ranks=$1 code=0
+    shift
+    mpi_environment "$ranks"
+    INTERRUPTS=0
+    # Job control gives mpirun a process group of its own, so that Ctrl-C on the terminal reaches this script only.
+    set -m
+    mpirun -n "$ranks" --bind-to none --oversubscribe "$@" </dev/null &
+    MPIRUN_PID=$!
+    set +m
+    trap interrupt_ranks INT TERM
+    while :; do
+        code=0
+        wait "$MPIRUN_PID" || code=$?
+        kill -0 "$MPIRUN_PID" 2>/dev/null || break
+    done
+    trap - INT TERM
+    return "$code"
+}
