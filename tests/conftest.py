@@ -1,0 +1,56 @@
+"""Fixtures shared by all rooms: where the weights are, and a small match."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
+from commentary_llm.match import MatchInfo, Player, Team
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the weights skip, with the command that brings them, where set-up has not run."""
+    wanted = [models_dir() / name / "manifest.json" for name in (LLM_MODEL, ASR_MODEL, TTS_MODEL)]
+    wanted.append(shards_dir(LLM_MODEL, 2) / "manifest.json")
+    missing = [str(path.parent) for path in wanted if not path.is_file()]
+    if not missing:
+        return
+    skip = pytest.mark.skip(reason=f"no weights in {', '.join(missing)}: run `python -m checkpoints setup`")
+    for item in items:
+        if item.get_closest_marker("models"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Providers' sample files, which are not part of the repository; skips where they are absent."""
+    shared = Path(os.environ.get("COMMENTARY_SHARED") or REPO.parent / "shared") / "data"
+    if not shared.is_dir():
+        pytest.skip(f"no provider samples in {shared} (set COMMENTARY_SHARED)")
+    return shared
+
+
+def _team(team_id: str, name: str, surnames: list[str], nickname: str) -> Team:
+    players = tuple(
+        Player(id=f"{team_id}{i}", name=f"{first} {last}", shirt=i, starter=i <= 11)
+        for i, (first, last) in enumerate((entry.split(" ", 1) for entry in surnames), start=1)
+    )
+    return Team(id=team_id, name=name, nicknames=(nickname,), players=players, formation="4-3-3")
+
+
+@pytest.fixture(scope="session")
+def small_match() -> MatchInfo:
+    """Two made-up sides of eleven and three substitutes each, ids h1…h14 and a1…a14."""
+    home = "Ivo Radek,Tomas Brel,Nuno Vasek,Emil Hart,Jan Okoro,Luka Moreau,Rafa Silk,Owen Dray,Piet Lund,Ari Castell"
+    away = "Max Ferrow,Theo Quill,Ben Aldo,Sami Rusk,Leo Varga,Kit Mahler,Dino Pash,Joel Arden,Yan Petrov,Cem Oral"
+    return MatchInfo(
+        id="small",
+        home=_team("h", "Northport", [*home.split(","), "Hugo Stride", "Gus Ney", "Tim Rowe", "Al Beck"], "the Harbour"),
+        away=_team("a", "Eastvale", [*away.split(","), "Ray Tonder", "Sven Iles", "Bo Karr", "Udo Fenn"], "the Vale"),
+        competition="Test Cup",
+    )
