@@ -32,7 +32,7 @@ from commentary_llm.errors import InputError, OutputError
 TARGET_LUFS = -23.0
 CEILING_DBTP = -1.0
 _TOLERANCE_LU = 0.3  # the limiter may take some loudness away; then the gain is raised and the pass repeated
-_MAX_PASSES = 3
+_MAX_PASSES = 6
 _BLOCK_S = 10.0
 CUT_FADE_S = 0.015
 

@@ -87,6 +87,8 @@ class Phonemizer:
         return self._sentences(text)
 
     def _phonemize(self, text: str) -> tuple[Sentence, ...]:
+        if not any(character.isalpha() for character in text):
+            return ()  # espeak-ng would name the marks
         found = (self._to_ids(phonemes) for phonemes in self.phonemes(text))
         return tuple(sentence for sentence in found if sentence.word_ends)
 

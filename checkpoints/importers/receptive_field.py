@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
+from math import floor
 
 import onnx
 from onnx import helper
@@ -47,5 +47,6 @@ def receptive_field(model: onnx.ModelProto) -> tuple[int, int]:
         elif node.op_type not in _POINTWISE:
             raise ArtifactError(f"{node.name}: {node.op_type} in the decoder; expected convolutions and pointwise ops")
         reach[node.output[0]] = (rate, before, after)
-    _, before, after = reach[model.graph.output[0].name]
-    return ceil(before), ceil(after)
+    rate, before, after = reach[model.graph.output[0].name]
+    # Sample t reads frames from t / rate - before to t / rate + after: a frame's first and last samples count.
+    return floor(before), floor(after + Fraction(rate - 1, rate))

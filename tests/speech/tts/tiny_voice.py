@@ -19,7 +19,7 @@ def tiny_model(speakers: int = 1) -> onnx.ModelProto:
     rng = np.random.default_rng(5)
 
     def weight(name: str, *shape: int) -> onnx.TensorProto:
-        return numpy_helper.from_array(rng.normal(0, 0.4, shape).astype(np.float32), name)
+        return numpy_helper.from_array(rng.normal(0, 0.15, shape).astype(np.float32), name)
 
     def ints(name: str, *values: int) -> onnx.TensorProto:
         return numpy_helper.from_array(np.array(values, dtype=np.int64), name)
