@@ -73,8 +73,18 @@ class VitsVoice:
         self._encoder = encoder
         self._decoder = decoder
 
+    @classmethod
+    def load(cls, folder: Path, runtime: str = "onnxruntime", threads: int = 1) -> VitsVoice:
+        """Loads what `checkpoints.importers.piper.import_piper` wrote into `folder`. Raises ArtifactError."""
+        return cls(
+            VoiceDescription.load(folder / "voice.json"),
+            open_runtime(folder / "text_encoder.onnx", runtime, threads=threads, name="VITS text encoder"),
+            open_runtime(folder / "decoder.onnx", runtime, threads=threads, name="VITS decoder"),
+        )
+
     @property
     def runtime_description(self) -> str:
+        """Runtime, device and precision of both networks."""
         return f"{self._encoder.description}; {self._decoder.description}"
 
     def encode(self, ids: Sequence[int], *, rate: float, energy: float, rng: np.random.Generator) -> Latent:
