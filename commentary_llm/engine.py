@@ -140,9 +140,10 @@ class CommentaryEngine:
 
         Every rank of `comm` (by default MPI's world under mpirun, else a single rank) calls this with the same
         configuration; what comes after `comm` matters on rank 0 alone. `hearing` makes the source of the rolling
-        transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`. Ranks above 0 serve the language model here
-        and raise SystemExit(0) when rank 0 closes the engine. Raises ConfigError, ArtifactError (with the command that
-        rebuilds what is missing), RankLostError.
+        transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`.
+
+        Ranks above 0 serve the language model here and raise SystemExit(0) when rank 0 closes the engine. Raises
+        ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         comm = world() if comm is None else comm
         backend_config = _backend_config(config, comm.size if comm is not None else 1)

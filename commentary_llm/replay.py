@@ -166,14 +166,13 @@ class _Replay:
                 progress.update(task, description=text)
 
             hearing = self._hearing(step)
-            self.clock.jump_to(plan.times(plan.recording.events[0]))
             interrupted = False
             engine = CommentaryEngine.start(
                 plan.config, comm=self.comm, clock=self.clock, sinks=[self.outputs], hearing=hearing, progress=step
             )
             try:
                 with engine:
-                    self.clock.jump_to(plan.times(plan.recording.events[0]))
+                    self.clock.start_at(plan.times(plan.recording.events[0]))
                     self.started = perf_counter()
                     step("replaying")
                     for event in plan.recording.events:

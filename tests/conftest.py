@@ -50,7 +50,9 @@ def small_match() -> MatchInfo:
     away = "Max Ferrow,Theo Quill,Ben Aldo,Sami Rusk,Leo Varga,Kit Mahler,Dino Pash,Joel Arden,Yan Petrov,Cem Oral"
     return MatchInfo(
         id="small",
-        home=_team("h", "Northport", [*home.split(","), "Hugo Stride", "Gus Ney", "Tim Rowe", "Al Beck"], "the Harbour"),
+        home=_team(
+            "h", "Northport", [*home.split(","), "Hugo Stride", "Gus Ney", "Tim Rowe", "Al Beck"], "the Harbour"
+        ),
         away=_team("a", "Eastvale", [*away.split(","), "Ray Tonder", "Sven Iles", "Bo Karr", "Udo Fenn"], "the Vale"),
         competition="Test Cup",
     )

@@ -30,6 +30,11 @@ class StreamClock:
         with self._lock:
             return self._base_s + self._monotonic()
 
+    def start_at(self, stream_s: float) -> None:
+        """Sets the clock, back as well as forward: for a source that begins only when everything is warm."""
+        with self._lock:
+            self._base_s = stream_s - self._monotonic()
+
     def jump_to(self, stream_s: float) -> None:
         """Moves the clock forward to `stream_s`; a time already past leaves it alone."""
         with self._lock:

@@ -17,6 +17,8 @@ from commentary_llm.script.facts import match_seconds
 log = logging.getLogger(__name__)
 
 _MIN_REST_S = 0.05  # less time than this is not worth a decode step
+# A true clause shorter than this ("The shot.") tells nobody anything by itself: it waits for the next one to pass too.
+_MIN_WORDS = 4
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class _Candidate:
     """One completion as it streams in."""
 
     splitter: ClauseSplitter
-    passed: list[str] = field(default_factory=list)
-    words: int = 0
+    passed: list[str] = field(default_factory=list)  # true clauses not handed on yet
+    words: int = 0  # of all its true clauses
     alive: bool = True
 
 
@@ -123,9 +125,13 @@ class LineWriter:
                     if text is None:
                         candidate.alive = False
                         break
+                    candidate.passed.append(text)
+                    if chosen is None and candidate.words < _MIN_WORDS:
+                        continue
                     chosen = candidate
                     job.source, job.source_reason = "model", f"candidate {chunk.candidate + 1} passed the gate"
-                    yield text
+                    yield " ".join(candidate.passed)
+                    candidate.passed.clear()
                 if chunk.finish_reason is not None:
                     candidate.alive = False
                 if not (chosen.alive if chosen is not None else any(c.alive for c in candidates)):
@@ -139,7 +145,7 @@ class LineWriter:
     def _admit(self, job: CueJob, candidate: _Candidate, clause: str) -> str | None:
         """The clause as it may be spoken, or None: refused, or the line is long enough."""
         words = len(clause.split())
-        if candidate.passed and candidate.words + words > job.cue.max_words:
+        if candidate.words + words > job.cue.max_words:
             return None
         verdict = self._gate.check(clause, job.cue, self._history)
         if not verdict.ok:
@@ -148,5 +154,4 @@ class LineWriter:
             )
             return None
         candidate.words += words
-        candidate.passed.append(clause)
         return clause

@@ -76,14 +76,17 @@ class ScriptedSpeech:
             yield AudioChunk(np.full(round(WORD_S * RATE), 0.1, np.float32), RATE)
 
 
+_NEUTRAL = SpeechStyle()
+
+
 class ScriptedSynthesizer:
     """A quarter of a second a word."""
 
     sample_rate_hz = RATE
     description = "scripted"
 
-    def speak(self, text: str, style: SpeechStyle = SpeechStyle()) -> ScriptedSpeech:
+    def speak(self, text: str, style: SpeechStyle = _NEUTRAL) -> ScriptedSpeech:
         return ScriptedSpeech(text)
 
-    def synthesize(self, text: str, style: SpeechStyle = SpeechStyle()) -> Iterator[AudioChunk]:
+    def synthesize(self, text: str, style: SpeechStyle = _NEUTRAL) -> Iterator[AudioChunk]:
         return iter(self.speak(text, style))

@@ -31,6 +31,14 @@ def test_clock_runs_and_jumps_only_forward() -> None:
     assert clock.now_s() == pytest.approx(61.0)
 
 
+def test_clock_can_be_set_before_the_first_event() -> None:
+    monotonic = FakeTime()
+    clock = StreamClock(0.0, monotonic)
+    monotonic.t += 20  # loading the models
+    clock.start_at(3.0)
+    assert clock.now_s() == pytest.approx(3.0)
+
+
 @pytest.mark.parametrize(("text", "factor"), [("max", None), ("1x", 1.0), ("60x", 60.0), ("2.5", 2.5), ("MAX", None)])
 def test_pace(text: str, factor: float | None) -> None:
     assert Pace.parse(text).factor == factor

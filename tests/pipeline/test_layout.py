@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_compact_keeps_speech_whole_and_pauses_short(intervals: list[tuple[float
 @given(spoken_intervals())
 def test_spans_are_seamless_in_the_sound(intervals: list[tuple[float, float]]) -> None:
     spans = Layout.compact(intervals).spans
-    for left, right in zip(spans, spans[1:], strict=False):
+    for left, right in itertools.pairwise(spans):
         assert left.sound_end_s == pytest.approx(right.sound_start_s)
         assert left.stream_end_s <= right.stream_start_s
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,7 +36,7 @@ def test_segments_never_overlap(lines: list[tuple[float, float, bool]]) -> None:
         segments.append(say(timeline, str(i), now, length))
         if release:
             timeline.release(now)
-    for left, right in zip(segments, segments[1:], strict=False):
+    for left, right in itertools.pairwise(segments):
         assert right.start_s >= left.end_s + BREATH_S - 1e-9
 
 
