@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -79,6 +80,7 @@ def facts_of(event: MatchEvent, state: MatchState) -> Facts:
     builder.add_score()
     builder.add_goal_story()
     builder.add_recent()
+    builder.add_again()
     return Facts(
         event, state, frozenset(builder.flags), {role: frozenset(keys) for role, keys in builder.roles.items()}
     )
@@ -216,6 +218,12 @@ class _Builder:
             flags.add("no_goal")
             if event.outcome is not None:
                 flags.add(event.outcome.value)
+            # The outcome does not tell over from wide; a tracker's note may.
+            note = (event.note or "").lower()
+            if event.outcome is ShotOutcome.OFF_TARGET and re.search(r"\b(over|high)\b", note):
+                flags.add("over")
+            if event.outcome is ShotOutcome.OFF_TARGET and re.search(r"\bwide\b", note):
+                flags.add("wide")
             if event.period == 5:
                 flags.add("kick_missed")
 
@@ -404,6 +412,20 @@ class _Builder:
             flags.add("came_back")
         if context.player_goals:
             flags.add({1: "first_of_player", 2: "brace", 3: "hat_trick"}.get(context.player_goals, "many_of_player"))
+
+    def add_again(self) -> None:
+        """Flag `again_ok`: "again" and "another" are true here."""
+        flags = self.flags
+        repeated = {"brace", "hat_trick", "many_of_player", "restores_lead", "extends_lead", "period_end", "restart"}
+        if flags & (repeated | {"pass", "carry", "extra_start", "extra_restart"}):
+            flags.add("again_ok")
+        if "equaliser" in flags and len(self.state.goals) > 2:
+            flags.add("again_ok")
+        side = self.side
+        penalties = sum(penalty.team == side for penalty in self.state.penalties)
+        changes = sum(change.team == side for change in self.state.substitutions)
+        if ("penalty_awarded" in flags and penalties > 1) or ("substitution" in flags and changes > 1):
+            flags.add("again_ok")
 
     def add_recent(self) -> None:
         """Flags of what led to this event: `after_save`, `after_shot`, `after_foul`, `after_penalty_awarded`."""

@@ -69,7 +69,7 @@ _CLUB_WORDS = frozenset(
     ]
 )
 
-Key = str  # "p:<player id>", "t:<team id>", "x:<name>" for what only has to exist (venue, referee, competition)
+Key = str  # "p:<player id>", "t:<team id>", "c:<name>" coach or referee, "x:<name>" venue or competition
 
 
 def player_key(player_id: str) -> Key:
@@ -123,7 +123,7 @@ def _build(info: MatchInfo) -> NameBook:
         for form in _team_forms(team):
             aliases[form].add(team_key(team.id))
         if team.coach:
-            _add_person(aliases, team.coach, f"x:{team.coach}")
+            _add_person(aliases, team.coach, f"c:{team.coach}")
         for player in team.players:
             key = player_key(player.id)
             for form in _player_forms(player):
@@ -137,7 +137,7 @@ def _build(info: MatchInfo) -> NameBook:
         if known and words_of(known):
             aliases[words_of(known)].add(f"x:{known}")
     if info.referee:
-        _add_person(aliases, info.referee, f"x:{info.referee}")
+        _add_person(aliases, info.referee, f"c:{info.referee}")
     for form, keys in weak.items():
         # A first name stands for a man only while nobody else is called so.
         if len(keys) == 1 and form not in aliases:
@@ -178,8 +178,11 @@ def surname(player: Player) -> str:
             return " ".join(words[i:])
     if words_of(words[-1])[-1:] in (("jr",), ("junior",), ("sr",)):
         return words[0]
-    # Of three names the middle one may be given or family name: only the whole is surely right.
-    return words[-1] if len(words) == 2 else player.name
+    # Of three names the middle one may be given ("Daniel Alejandro Torres Rojas") or family ("Randal Kolo Muani"):
+    # a full name that goes on tells the former.
+    if len(words) > 2 and (player.full_name is None or player.full_name == player.name):
+        return " ".join(words[1:])
+    return words[-1]
 
 
 def _player_forms(player: Player) -> set[tuple[str, ...]]:

@@ -70,7 +70,8 @@ class PromptBuilder:
     def text(self, cue: Cue, said: Sequence[str] = (), heard: str = "") -> str:
         """The part of the prompt that changes: what was said and heard last, and the event in one plain line.
 
-        `said`: the last lines, oldest first (`LineHistory.last(2)`). `heard`: what the recogniser made of the stadium's announcer lately; the prompt marks it as hearsay.
+        `said`: the last lines, oldest first (`LineHistory.last(2)`). `heard`: what the recogniser made of the stadium's
+        announcer lately; the prompt marks it as hearsay.
         """
         parts = []
         if said:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from commentary_llm.script.gate.gate import Item, Reading
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
+_AHEAD = frozenset(["up", "ahead", "lead", "leads", "leading", "clear", "take", "takes", "have", "has"]) | {
+    "in front",
+    "are up",
+    "is up",
+}
+_WINNING = frozenset(
+    ["win", "wins", "won", "victory", "beat", "beats", "winners", "victorious", "triumph", "prevail"]
+) | {"win it", "wins it", "have won", "have won it", "a victory", "the winners", "the victory", "win the match"}
 _BEATING = frozenset({"beat", "beats"})
 _PERIOD_END_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
 
@@ -59,6 +67,9 @@ class NumberJudge:
         state = self._state
         if on_penalties and state.shootout is not None:
             pairs = [state.shootout]
+        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
+        if first == second and (_WINNING & words or favoured):
+            raise Refused(Cause.SCORE, f"{item.text} is won by nobody")
         for pair in pairs:
             if self._pair_fits(pair, first, second, before, after, words):
                 if before:
@@ -83,8 +94,9 @@ class NumberJudge:
             of_team = pair.home if before.key == home else pair.away
             if _TRAILING & words:
                 return of_team == min(first, second)
-            credited = self._reading.facts.flags & {"pulls_back"}
-            return first == of_team or bool(credited)
+            # "France pull one back, 2-1": the number is the leaders' unless the words put that side ahead.
+            pulled = "pulls_back" in self._reading.facts.flags and not _AHEAD & words
+            return first == of_team or pulled
         # Bare: as the board shows it, or the leader first.
         return (first, second) == (pair.home, pair.away) or first > second
 
@@ -95,6 +107,12 @@ class NumberJudge:
     def _team_near(self, index: int, step: int) -> Item | None:
         """A side named before the number, or after it through "to", "for", "against" or nothing."""
         items = self._reading.items
+        if step > 0 and [item.text for item in items[index + 1 : index + 2]] == [","]:
+            # "4-2, Argentina." names whose score it is; "2-1, Argentina attack" does not.
+            closing = items[index + 3 : index + 4]
+            team = items[index + 2 : index + 3]
+            ends = not closing or (closing[0].kind == "mark" and closing[0].text in ".!…;")
+            return team[0] if ends and team and (team[0].key or "").startswith("t:") else None
         i = index + step
         while 0 <= i < len(items):
             item = items[i]
@@ -228,6 +246,10 @@ class NumberJudge:
         scorer = self._scorer_of_single(index)
         if scorer is not None and number.values[0] == self._state.goals_by(scorer) and number.values[0] > 1:
             return
+        if before is not None and before.text in ("makes it", "make it", "that makes it", "makes that"):
+            credited = next(iter(self._reading.facts.roles.get("credited", ())), "")
+            if credited and number.values[0] == self._state.score_of(credited[2:]):
+                return
         alone = after is None or after.kind == "mark" or after.kind == "name"
         if before is not None and before.kind == "name" and (before.key or "").startswith("t:") and alone:
             team = (before.key or "")[2:]

@@ -142,6 +142,8 @@ class Reading:
             if item.kind == "name":
                 if (item.key or "").startswith("x:") or (preposition is None and (found or not direct)):
                     break
+                if item.possessive:
+                    break  # "Argentina's second": the name belongs to what follows
                 found.append((item, preposition))
                 preposition = None
             elif (
@@ -321,6 +323,8 @@ class FactGate:
         facts = reading.facts
         if not facts.holds(claim.condition):
             return Refused(claim.cause, claim.phrase)
+        if claim.cause is Cause.SCORE and not facts.flags & {"takes_lead", "equaliser"} and _caused(reading, index):
+            return Refused(Cause.SCORE, f"nobody brought about {claim.phrase!r} here")
         bound = []
         for name, preposition in reading.names_after(index):
             roles = claim.after if preposition is None else claim.prepositions.get(preposition)
@@ -333,10 +337,11 @@ class FactGate:
                 return _wrong(name, claim)
             bound.append(name)
         before = reading.name_before(index) if claim.before is not None else None
-        if before is not None and not (claim.noun and bound):
-            if before.key not in facts.keys(claim.before or ""):
+        if before is not None:
+            if before.key in facts.keys(claim.before or ""):
+                bound.append(before)
+            elif not (claim.noun and bound):
                 return _wrong(before, claim)
-            bound.append(before)
         for name in bound:
             name.bound = True
         return None
@@ -347,7 +352,7 @@ class FactGate:
         facts = reading.facts
         focus = facts.keys("focus")
         for index, item in enumerate(reading.items):
-            if item.kind != "name" or item.bound or item.key is None or item.key[0] == "x":
+            if item.kind != "name" or item.bound or item.key is None or item.key[0] in "xc":
                 continue
             if item.key.startswith("t:"):
                 following = reading.items[index + 1] if index + 1 < len(reading.items) else None
@@ -363,6 +368,47 @@ class FactGate:
                 raise Refused(Cause.PLAYER, item.text)
 
 
+def _caused(reading: Reading, index: int) -> bool:
+    """Whether the words say that somebody makes a side lead or be level: "sends Argentina ahead".
+
+    Where no goal did that, only the side itself may stand before the words, not a verb with the side as object.
+    """
+    items = reading.items[:index]
+    while items and items[-1].kind in ("word", "number") and items[-1].text not in _CONJUNCTIONS:
+        items = items[:-1]
+    if not items or items[-1].kind != "name" or not (items[-1].key or "").startswith("t:"):
+        return False
+    items = items[:-1]
+    while items and items[-1].text in ("the", "los", "les"):
+        items = items[:-1]
+    return bool(items) and items[-1].kind == "word" and items[-1].text not in _BEFORE_SUBJECT
+
+
+_BEFORE_SUBJECT = frozenset(
+    [
+        "and",
+        "but",
+        "as",
+        "so",
+        "now",
+        "still",
+        "with",
+        "while",
+        "then",
+        "though",
+        "although",
+        "because",
+        "where",
+        "here",
+        "for",
+        "of",
+        "again",
+        "yet",
+        "that",
+        "it",
+        "is",
+    ]
+)
 _OWNERS = frozenset({"keeper", "goalkeeper", "referee", "assistant"})
 
 
