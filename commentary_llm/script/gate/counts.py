@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from commentary_llm.script.gate.gate import Item, Reading
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
-_AHEAD = frozenset(["up", "ahead", "lead", "leads", "leading", "clear", "take", "takes", "have", "has"]) | {
-    "in front",
-    "are up",
-    "is up",
-}
+_AHEAD = frozenset(
+    {"up", "ahead", "lead", "leads", "leading", "clear", "take", "takes", "have", "has", "in front", "are up", "is up"}
+)
 _WINNING = frozenset(
     ["win", "wins", "won", "victory", "beat", "beats", "winners", "victorious", "triumph", "prevail"]
 ) | {"win it", "wins it", "have won", "have won it", "a victory", "the winners", "the victory", "win the match"}
