@@ -138,9 +138,9 @@ rank0_pid() {
 }
 
 # Ctrl-C goes to rank 0 alone, which finishes its files and then stops the others; a second one ends everything.
-interrupt_ranks() {
+pass_interrupt_on() {
     local rank0=""
-    if (( INTERRUPTS++ == 0 )); then rank0="$(rank0_pid "$MPIRUN_PID")"; fi
+    if (( INTERRUPTS == 1 )); then rank0="$(rank0_pid "$MPIRUN_PID")"; fi
     if [[ -n $rank0 ]]; then
         say "Stopping; what is there so far is being finished (press Ctrl-C again to end at once) …"
         kill -INT "$rank0" 2>/dev/null || true
@@ -151,19 +151,23 @@ interrupt_ranks() {
 
 # Runs a command on $1 ranks in the caller's working directory; returns its exit code.
 run_ranks() {
-    local ranks=$1 code=0
+    local ranks=$1 code=0 passed_on=0
     shift
     mpi_environment "$ranks"
     INTERRUPTS=0
+    trap 'INTERRUPTS=$(( INTERRUPTS + 1 ))' INT TERM
     # Job control gives mpirun a process group of its own, so that Ctrl-C on the terminal reaches this script only.
     set -m
     mpirun -n "$ranks" --bind-to none --oversubscribe "$@" </dev/null &
     MPIRUN_PID=$!
     set +m
-    trap interrupt_ranks INT TERM
     while :; do
         code=0
         wait "$MPIRUN_PID" || code=$?
+        if (( INTERRUPTS > passed_on )); then
+            passed_on=$INTERRUPTS
+            pass_interrupt_on
+        fi
         kill -0 "$MPIRUN_PID" 2>/dev/null || break
     done
     trap - INT TERM

@@ -7,6 +7,7 @@ is far finer than any quantisation step and eight times finer than that of bf16;
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,18 +211,29 @@ def _write_config(config: dict[str, Any], dtype: str, target: Path) -> None:
 
 
 def _write_tokenizer(reader: GGUFReader, source: Path, shape: LlamaShape, target: Path) -> None:
-    """The tokenizer with its chat template. GGUF names the pre-tokenizer instead of describing it, hence the table."""
-    from transformers import AutoTokenizer
+    """The tokenizer with its chat template.
 
+    GGUF names the pre-tokenizer instead of describing it, hence `_pre_tokenizer`; and transformers adds an unknown
+    token of its own where the file has none, which would lie past the embedding's end.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    known: list[str] = _field(reader, "tokenizer.ggml.tokens", [])
+    if not 0 < len(known) <= shape.vocabulary:
+        raise ArtifactError(f"{source}: {len(known)} tokens, but an embedding of {shape.vocabulary} rows")
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     model = _field(reader, "tokenizer.ggml.model")
     if model == "gpt2":
-        name = _field(reader, "tokenizer.ggml.pre", "default")
-        tokenizer.backend_tokenizer.pre_tokenizer = _pre_tokenizer(name, source)
+        description = json.loads(tokenizer.backend_tokenizer.to_str())
+        description["added_tokens"] = [t for t in description["added_tokens"] if t["id"] < len(known)]
+        backend = Tokenizer.from_str(json.dumps(description))
+        backend.pre_tokenizer = _pre_tokenizer(_field(reader, "tokenizer.ggml.pre", "default"), source)
+        roles = {name: token for name, token in tokenizer.special_tokens_map.items() if token in set(known)}
+        template = tokenizer.chat_template
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=template, **roles)
     elif model != "llama":
         raise ConfigError(f"{source}: tokenizer is {model!r}; expected 'gpt2' (byte-level BPE) or 'llama'")
-    if len(tokenizer) > shape.vocabulary:
-        raise ArtifactError(f"{source}: {len(tokenizer)} tokens, but an embedding of {shape.vocabulary} rows")
     tokenizer.save_pretrained(target)
 
 
