@@ -123,7 +123,6 @@ class CommentaryEngine:
             sinks=sinks,
             queue_capacity=config.queue_capacity,
         )
-        self._closed = False
 
     @classmethod
     def start(
@@ -192,14 +191,18 @@ class CommentaryEngine:
         """Waits `timeout_s`, or less when the engine fails; raises EngineError then."""
         self._flow.wait(timeout_s)
 
+    def drain(self, timeout_s: float = _DRAIN_S) -> None:
+        """Takes no more events, finishes what is being said (for `timeout_s` at most) and gives it to the sinks.
+
+        Idempotent. The models stay loaded until `close`.
+        """
+        self._flow.close(drain_s=timeout_s)
+        self._hearing.close()
+
     def close(self, *, drain_s: float = _DRAIN_S) -> None:
-        """Finishes what is being said (for `drain_s` at most), gives it to the sinks, stops all ranks. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
+        """Drains, then stops all ranks. Idempotent."""
         try:
-            self._flow.close(drain_s=drain_s)
-            self._hearing.close()
+            self.drain(drain_s)
         finally:
             self.generator.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -166,34 +166,43 @@ class _Replay:
                 progress.update(task, description=text)
 
             hearing = self._hearing(step)
-            interrupted = False
             engine = CommentaryEngine.start(
                 plan.config, comm=self.comm, clock=self.clock, sinks=[self.outputs], hearing=hearing, progress=step
             )
+            ended: BaseException | None = None
             try:
-                with engine:
-                    self.clock.start_at(plan.times(plan.recording.events[0]))
-                    self.started = perf_counter()
-                    step("replaying")
-                    for event in plan.recording.events:
-                        self._wait_until(plan.times(event), engine)
-                        announced = self.track.announced(event.event_id) if self.track else ""
-                        engine.submit(event, stream_s=plan.times(event), announced=announced)
-                        progress.advance(task)
-                    step("finishing")
-                    engine.wait_idle(_DRAIN_S)
-            except KeyboardInterrupt:
-                interrupted = True
-                step("interrupted: writing what was said so far")
-            else:
-                step("mixing")
-            with _uninterruptible():
-                records, mix = self._finish(engine)
+                try:
+                    self._feed(engine, step, lambda: progress.advance(task))
+                except (KeyboardInterrupt, CommentaryError) as error:
+                    ended = error
+                    step("ended early: writing what was said so far")
+                with _uninterruptible():
+                    engine.drain(_DRAIN_S if ended is None else 0.0)
+                    step("mixing")
+                    records, mix = self._finish(engine)
+            finally:
+                engine.close(drain_s=0.0)
         summary = self._summarise(engine, records, mix)
         write_report(records, summary, plan.out / REPORT, audio_name=SOUND)
+        if isinstance(ended, CommentaryError):
+            raise ended
         print_summary(summary, self.console)
         self.console.print(f"written to {plan.out}/", highlight=False)
-        return EXIT_INTERRUPTED if interrupted else 0
+        return EXIT_INTERRUPTED if ended is not None else 0
+
+    def _feed(self, engine: CommentaryEngine, step: ReportStep, advance: Callable[[], None]) -> None:
+        """Submits the events at the replay's pace. Raises the engine's error when it fails."""
+        times = self.plan.times
+        self.clock.start_at(times(self.plan.recording.events[0]))
+        self.started = perf_counter()
+        step("replaying")
+        for event in self.plan.recording.events:
+            self._wait_until(times(event), engine)
+            announced = self.track.announced(event.event_id) if self.track else ""
+            engine.submit(event, stream_s=times(event), announced=announced)
+            advance()
+        step("finishing")
+        engine.wait_idle(_DRAIN_S)
 
     def _hearing(self, step: ReportStep) -> MakeHearing | None:
         plan = self.plan

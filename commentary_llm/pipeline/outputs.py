@@ -62,6 +62,10 @@ class ReplayOutputs:
             layout = Layout.full(0.0, last_s + LEAD_OUT_S)
         else:
             layout = Layout.compact([(s.start_s, s.end_s) for s in segments])
+        # The small files first: should the job be ended meanwhile, only the sound is missing.
+        records = [_placed(record, layout) for record in sorted(self._records, key=lambda r: r.stream_s)]
+        write_vtt(records, self.folder / CAPTIONS, title=title)
+        self._journal.replace(records)
         splices = [
             Splice(span.stream_start_s, span.sound_start_s, span.stream_end_s - span.stream_start_s)
             for span in layout.spans
@@ -69,11 +73,8 @@ class ReplayOutputs:
         with Mixer(temporary_folder=self.folder) as mixer:
             for segment in segments:
                 mixer.add(layout.sound_s(segment.start_s), segment.pcm(), segment.sample_rate_hz)
-            mix = mixer.write(self.folder / SOUND, layout.duration_s, SplicedBackground(background, splices), progress)
-        records = [_placed(record, layout) for record in sorted(self._records, key=lambda r: r.stream_s)]
-        write_vtt(records, self.folder / CAPTIONS, title=title)
-        self._journal.replace(records)
-        return records, mix
+            bed = SplicedBackground(background, splices)
+            return records, mixer.write(self.folder / SOUND, layout.duration_s, bed, progress)
 
 
 def _placed(record: CueRecord, layout: Layout) -> CueRecord:

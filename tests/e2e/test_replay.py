@@ -1,0 +1,237 @@
+"""The replay command on two real ranks with the real models: what it leaves behind, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+import soxr
+from replay_job import replay, start_replay
+
+from asr_tts.recognizer import open_recognizer, word_error_rate
+from asr_tts.synthesizer import PiperSynthesizer
+from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
+from commentary_llm.match.feeds.jsonl import write_jsonl
+from commentary_llm.match.feeds.recording import Recording
+from commentary_llm.pipeline.record import CueRecord
+
+pytestmark = [pytest.mark.models, pytest.mark.mpi]
+
+ANNOUNCEMENT = "Goal for Northport, scored by number four, Emil Hart."
+
+
+def event(event_id: str, kind: EventType, elapsed_s: float, **fields: object) -> MatchEvent:
+    return MatchEvent(event_id=event_id, type=kind, period=1, elapsed_s=elapsed_s, **fields)  # type: ignore[arg-type]
+
+
+def events() -> tuple[MatchEvent, ...]:
+    return (
+        event("start", EventType.PERIOD_START, 0),
+        event("shot", EventType.SHOT, 30, team="a", player="a9", outcome=ShotOutcome.SAVED, goalkeeper="h1"),
+        event("corner", EventType.CORNER, 33, team="a"),
+        event("goal", EventType.GOAL, 60, team="h", player="h4", assist="h7"),
+        event("card", EventType.CARD, 90, team="a", player="a5", card=CardType.YELLOW),
+        event("sub", EventType.SUBSTITUTION, 120, team="h", player="h9", player_on="h12"),
+        event("end", EventType.PERIOD_END, 150),
+    )
+
+
+@pytest.fixture(scope="module")
+def match_file(small_match: MatchInfo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("match") / "small.jsonl"
+    write_jsonl(Recording(small_match, events()), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stadium(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 s of quiet noise with one announcement a second after the goal."""
+    voice = PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    spoken = np.concatenate([chunk.samples for chunk in voice.synthesize(ANNOUNCEMENT)])
+    spoken = soxr.resample(spoken, voice.sample_rate_hz, 16_000)
+    sound = np.random.default_rng(0).normal(0, 0.003, 160 * 16_000).astype(np.float32)
+    sound[61 * 16_000 : 61 * 16_000 + len(spoken)] += spoken
+    path = tmp_path_factory.mktemp("stadium") / "stadium.flac"
+    soundfile.write(path, sound, 16_000)
+    return path
+
+
+def records_of(out: Path) -> list[CueRecord]:
+    lines = (out / "commentary.jsonl").read_text(encoding="utf-8").splitlines()
+    return [CueRecord.model_validate_json(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def replayed(match_file: Path, stadium: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("replay") / "out"
+    code, output = replay("--match", match_file, "--audio", stadium, "--out", out)
+    assert code == 0, output
+    assert "Northport 1-0 Eastvale" in output
+    return out
+
+
+def test_every_event_worth_words_is_spoken(replayed: Path) -> None:
+    records = {record.event_id: record for record in records_of(replayed)}
+    for event_id in ("start", "shot", "goal", "card", "sub", "end"):
+        record = records[event_id]
+        assert record.text, record
+        assert record.source in ("model", "template")
+        assert record.end_s is not None
+        assert record.end_s > record.start_s >= 0
+        assert record.timings_ms["first_audible"] <= record.timings_ms["last_sample"]
+    assert "Hart" in records["goal"].text
+    assert records["goal"].score == "1-0"
+
+
+def test_sound_is_at_broadcast_level_and_holds_the_lines(replayed: Path) -> None:
+    samples, rate = soundfile.read(replayed / "commentary.wav", dtype="float32")
+    records = [record for record in records_of(replayed) if record.text]
+    loudness = pyloudnorm.Meter(rate).integrated_loudness(samples)
+    assert loudness == pytest.approx(-23, abs=1)
+    assert np.abs(soxr.resample(samples, rate, 4 * rate)).max() <= 10 ** (-1 / 20)
+    for left, right in zip(records, records[1:], strict=False):
+        assert 0 <= right.start_s - left.end_s <= 2.01
+    assert len(samples) / rate == pytest.approx(records[-1].end_s + 2, abs=0.1)
+    recognizer = open_recognizer(models_dir() / ASR_MODEL)
+    said, heard = [], []
+    for record in records:
+        line = samples[int(record.start_s * rate) - rate // 5 : int(record.end_s * rate) + rate // 5]
+        heard.append(recognizer.transcribe(soxr.resample(line, rate, 16_000)).text)
+        said.append(record.text)
+    # Made-up names are misheard; the rest has to be intelligible over the crowd.
+    assert word_error_rate(" ".join(said), " ".join(heard)) < 0.5, list(zip(said, heard, strict=True))
+
+
+def test_stadium_is_heard(replayed: Path) -> None:
+    goal = next(record for record in records_of(replayed) if record.event_id == "goal")
+    assert word_error_rate(ANNOUNCEMENT, goal.heard) < 0.5, goal.heard
+
+
+def test_captions_are_on_the_same_timeline(replayed: Path) -> None:
+    text = (replayed / "captions.vtt").read_text(encoding="utf-8")
+    assert text.startswith("WEBVTT")
+    for record in records_of(replayed):
+        if record.text:
+            assert record.text.split()[0] in text
+            stamp = f"{int(record.start_s // 60):02}:{record.start_s % 60:06.3f}"
+            assert stamp in text
+
+
+def test_report_is_complete_and_self_contained(replayed: Path) -> None:
+    page = (replayed / "report.html").read_text(encoding="utf-8")
+    assert "Northport" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+
+
+def test_same_seed_says_the_same(match_file: Path, replayed: Path, tmp_path: Path) -> None:
+    """Without stadium sound nothing but the clock differs between runs: the words of templates must not."""
+    texts = []
+    for run in ("one", "two"):
+        code, output = replay("--match", match_file, "--out", tmp_path / run, "--temperature", 0)
+        assert code == 0, output
+        texts.append([(r.event_id, r.text) for r in records_of(tmp_path / run) if r.source == "template"])
+    common = {event_id for event_id, _ in texts[0]} & {event_id for event_id, _ in texts[1]}
+    assert common
+    assert [t for t in texts[0] if t[0] in common] == [t for t in texts[1] if t[0] in common]
+
+
+def test_full_timeline_keeps_the_pauses(match_file: Path, tmp_path: Path) -> None:
+    code, output = replay("--match", match_file, "--out", tmp_path, "--full-timeline", "--seed", 3)
+    assert code == 0, output
+    info = soundfile.info(tmp_path / "commentary.wav")
+    assert info.duration > 150
+    goal = next(record for record in records_of(tmp_path) if record.event_id == "goal")
+    assert 60 <= goal.start_s <= 64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--match", "absent.jsonl"], "absent.jsonl"),
+        (["--speed", "fast"], "expected 'max' or a factor"),
+        (["--provider", "nobody"], "nobody"),
+        (["--provider", "statsbomb"], "--events"),
+        (["--audio", "absent.wav"], "absent.wav"),
+        (["--kickoff", "2=100"], "--audio"),
+        (["--persona", "shouty"], "shouty"),
+        (["--candidates", "99"], "candidates"),
+    ],
+)
+def test_bad_options_are_named_once_and_end_all_ranks(options: list[str], message: str, tmp_path: Path) -> None:
+    code, output = replay(*options, "--out", tmp_path / "out")
+    assert code == 2, output
+    assert message in output
+    assert output.count("error:") == 1, output
+    assert "Traceback" not in output
+    assert not (tmp_path / "out" / "commentary.wav").exists()
+
+
+def test_broken_match_lines_are_all_listed(match_file: Path, tmp_path: Path) -> None:
+    lines = match_file.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].replace('"a9"', '"a99"')
+    lines[4] = lines[4][:25]
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join(lines), encoding="utf-8")
+    code, output = replay("--match", broken, "--out", tmp_path / "out")
+    assert code == 2
+    assert "line 3" in output
+    assert "line 5" in output
+
+
+def test_no_audio_track_is_named(match_file: Path, tmp_path: Path) -> None:
+    silent = tmp_path / "notes.wav"
+    silent.write_text("this is no sound", encoding="utf-8")
+    code, output = replay("--match", match_file, "--audio", silent, "--out", tmp_path / "out")
+    assert code == 2
+    assert "notes.wav" in output
+
+
+def test_wrong_rank_count_names_both_and_the_command(match_file: Path, tmp_path: Path) -> None:
+    code, output = replay("--match", match_file, "--out", tmp_path, ranks=5)
+    assert code == 3, output
+    assert "checkpoints shard" in output
+    assert "5" in output
+
+
+def test_full_disk_leaves_no_half_written_sound(match_file: Path, tmp_path: Path) -> None:
+    code, output = replay("--match", match_file, "--out", tmp_path, limit_file_bytes=256 * 1024)
+    assert code == 1, output
+    assert "free some space" in output
+    assert not (tmp_path / "commentary.wav").exists()
+    assert records_of(tmp_path)
+
+
+def test_interrupted_replay_leaves_valid_files(match_file: Path, tmp_path: Path) -> None:
+    with start_replay("--match", match_file, "--out", tmp_path, "--speed", "2x") as job:
+        journal = tmp_path / "commentary.jsonl"
+        job.wait_for(lambda: journal.exists() and journal.stat().st_size > 0)
+        os.kill(job.rank_pid(0), signal.SIGINT)
+        code, output = job.finish(60)
+    assert code == 130, output
+    records = records_of(tmp_path)
+    assert records
+    assert soundfile.info(tmp_path / "commentary.wav").duration > 1
+    assert (tmp_path / "captions.vtt").read_text(encoding="utf-8").startswith("WEBVTT")
+    assert "</html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_death_of_a_rank_ends_the_replay_and_names_it(match_file: Path, tmp_path: Path) -> None:
+    with start_replay("--match", match_file, "--out", tmp_path, "--speed", "1x") as job:
+        journal = tmp_path / "commentary.jsonl"
+        job.wait_for(lambda: journal.exists() and journal.stat().st_size > 0)
+        os.kill(job.rank_pid(1), signal.SIGSTOP)
+        stopped = time.monotonic()
+        code, output = job.finish(60)
+        took = time.monotonic() - stopped
+    assert code != 0
+    assert "rank 1" in output, output
+    assert took < 20  # a bound on hanging, not on speed
+    assert records_of(tmp_path)
