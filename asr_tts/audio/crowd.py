@@ -34,8 +34,8 @@ class CrowdNoise:
         murmur = ((220, 1.2, 1.0), (480, 0.9, 0.9), (1500, 0.8, 0.20), (2600, 0.9, 0.06))
         roar = ((330, 1.0, 0.6), (780, 0.7, 1.0), (1250, 0.6, 0.8), (2700, 0.8, 0.30))
         self._textures = [
-            _babble(rng, sample_rate_hz, _TEXTURE_S[0], murmur, liveliness=0.45),
-            _babble(rng, sample_rate_hz, _TEXTURE_S[1], murmur, liveliness=0.7),
+            _babble(rng, sample_rate_hz, _TEXTURE_S[0], murmur, liveliness=0.3),
+            _babble(rng, sample_rate_hz, _TEXTURE_S[1], murmur, liveliness=0.4),
             _babble(rng, sample_rate_hz, _TEXTURE_S[2], roar, liveliness=0.2),
             _applause(rng, sample_rate_hz, _TEXTURE_S[3]),
         ]
@@ -118,7 +118,7 @@ def _babble(
     """Noise in which groups of voices come and go at the pace of syllables: unit RMS, float32, loops seamlessly."""
     count = round(duration_s * rate)
     mixed = np.zeros(count)
-    for _ in range(5):
+    for _ in range(8):
         shifted = [(centre * 2 ** rng.normal(0, 0.15), width, weight) for centre, width, weight in bands]
         frequencies = np.fft.rfftfreq(count, 1 / rate)
         syllables = np.exp(-0.5 * (np.log2(np.maximum(frequencies, 0.05) / 2.5) / 1.2) ** 2) * (frequencies < 12)
@@ -131,11 +131,14 @@ def _babble(
 def _applause(rng: np.random.Generator, rate: int, duration_s: float) -> np.ndarray:
     """Thousands of hands: band-passed clicks at random times, far and near, in a long echo."""
     count = round(duration_s * rate)
-    impulses = np.zeros(count)
-    places = rng.integers(0, count, size=round(900 * duration_s))
-    np.add.at(impulses, places, rng.exponential(1.0, size=len(places)) * rng.choice((-1, 1), size=len(places)))
+    sound = np.zeros(count)
     clap_s = np.arange(round(0.02 * rate)) / rate
-    clap = np.exp(-clap_s / 0.004) * (np.sin(2 * np.pi * 1100 * clap_s) + 0.6 * np.sin(2 * np.pi * 2100 * clap_s))
-    looped = np.concatenate((impulses[-len(clap) :], impulses))
-    sound = fftconvolve(looped, clap)[len(clap) : len(clap) + count]
+    for _ in range(24):  # pairs of hands differ; one kind alone would ring
+        impulses = np.zeros(count)
+        places = rng.integers(0, count, size=round(40 * duration_s))
+        np.add.at(impulses, places, rng.exponential(1.0, size=len(places)) * rng.choice((-1, 1), size=len(places)))
+        pitches_hz, decay_s = rng.uniform(700, 2800, size=3), rng.uniform(0.0015, 0.004)
+        clap = np.exp(-clap_s / decay_s) * sum(np.sin(2 * np.pi * pitch_hz * clap_s) for pitch_hz in pitches_hz)
+        looped = np.concatenate((impulses[-len(clap) :], impulses))
+        sound += fftconvolve(looped, clap)[len(clap) : len(clap) + count]
     return np.asarray(sound / np.sqrt(np.mean(sound**2)), dtype=np.float32)

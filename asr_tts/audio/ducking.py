@@ -14,6 +14,7 @@ from asr_tts.audio.background import Background
 DUCK_DB = -12.0
 SPEECH_TO_BED_DB = 12.0  # at least so far below the speech lies the ducked background, measured over 0.4 s
 BED_BELOW_SPEECH_DB = 8.0  # the undisturbed background's usual level
+ROAR_RATIO = 3.0  # what rises above that comes through by this part: a roar stays below the voice that follows it
 ATTACK_S = 0.05  # the way down, ending where speech begins
 HOLD_S = 0.15
 RELEASE_S = 0.40
@@ -71,8 +72,10 @@ class Ducker:
         power = uniform_filter1d(np.square(bed, dtype=np.float64), round(_LEVEL_WINDOW_S * self._rate), mode="nearest")
         places = np.clip(np.round(times_s * self._rate).astype(int) - bed_first, 0, len(power) - 1)
         level_db = 10 * np.log10(np.maximum(power[places], 1e-12)) + bed_gain_db
-        duck_db = np.minimum(DUCK_DB, self._speech_db - SPEECH_TO_BED_DB - level_db)
-        return np.asarray(bed_gain_db + depth * duck_db)
+        excess_db = np.maximum(0.0, level_db - (self._speech_db - BED_BELOW_SPEECH_DB))
+        roar_db = -excess_db * (1 - 1 / ROAR_RATIO)
+        duck_db = np.minimum(DUCK_DB, self._speech_db - SPEECH_TO_BED_DB - (level_db + roar_db))
+        return np.asarray(bed_gain_db + roar_db + depth * duck_db)
 
     def _depth(self, times_s: np.ndarray) -> np.ndarray:
         """0 far from speech … 1 under it, by the nearest stretches before and after each time."""
