@@ -20,8 +20,8 @@ from commentary_llm.script.rules import LineRule, rule_for
 class DirectorConfig:
     """Pacing, in seconds of stream time."""
 
-    fill_gap_s: float = 22.0  # quiet before a build-up line, from the end of the last line
-    fill_interest_gap_s: float = 14.0  # the same where the play is interesting (final third, dribble)
+    fill_gap_s: float = 24.0  # quiet before a build-up line, from the end of the last line
+    fill_interest_gap_s: float = 16.0  # the same where the play is interesting (final third, dribble)
     note_gap_s: float = 2.5  # breath before a NOTE
     note_patience_s: float = 1.5  # a NOTE waits for running speech no longer than this
     goal_hush_s: float = 8.0  # after a goal only KEY and above
@@ -75,6 +75,7 @@ class _Memory:
     foul_s: float = float("-inf")
     change: MatchEvent | None = None
     change_s: float = float("-inf")
+    whistle: str | None = None  # event id of the last end of a period
     by_rule: dict[str, float] = field(default_factory=dict)
 
 
@@ -180,6 +181,8 @@ class Director:
             if change is not None and change.team == event.team and recent:
                 replaced = (change.event_id,) if change.event_id in speech.queued else ()
                 return ("double substitution" if replaced else "another substitution"), replaced
+        if event.type is EventType.MATCH_END and memory.whistle is not None and memory.whistle in speech.queued:
+            return rule.reason, (memory.whistle,)
         if event.type in (EventType.GOAL, EventType.OWN_GOAL):
             # Nothing that was waiting is worth hearing once there is a goal.
             return rule.reason, speech.queued
@@ -193,5 +196,7 @@ class Director:
             memory.shot = (next(iter(facts.roles.get("side", ())), ""), now_s)
         if event.type is EventType.FOUL and spoken:
             memory.foul, memory.foul_s = event, now_s
+        if event.type is EventType.PERIOD_END:
+            memory.whistle = event.event_id
         if event.type is EventType.SUBSTITUTION:
             memory.change, memory.change_s = event, now_s

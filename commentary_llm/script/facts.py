@@ -145,9 +145,6 @@ class _Builder:
         elif kind is EventType.DRIBBLE:
             self.role("dribbler", event.player, self.side)
             self.role("beaten", event.opponent, self.other(self.side))
-        elif kind is EventType.PENALTY_AWARDED:
-            self.role("fouled", event.player, self.side)
-            self.role("fouler", event.opponent, self.other(self.side))
         elif kind in (EventType.VAR_REVIEW, EventType.VAR_DECISION) and event.decision is not None:
             flags.add(event.decision.value)
             if event.decision in (
@@ -156,6 +153,8 @@ class _Builder:
                 VarDecision.CARD_RESCINDED,
             ):
                 flags.add("overturned")
+        elif kind is EventType.STOPPAGE_TIME and event.minutes_added == 1:
+            flags.add("one_minute_added")
         if event.completed is not None:
             flags.add("completed" if event.completed else "incomplete")
         for name in ("player", "assist", "goalkeeper", "opponent", "receiver", "player_on", "team"):
