@@ -63,6 +63,7 @@ _CLUB_WORDS = frozenset(
         "if",
         "sk",
         "club",
+        "sport",
         "deportivo",
         "futbol",
         "calcio",

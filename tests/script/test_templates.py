@@ -20,7 +20,7 @@ from commentary_llm.match import (
 )
 from commentary_llm.match.feeds import builtin_match_path, load_provider, read_jsonl
 from commentary_llm.match.match import Match
-from commentary_llm.script import PERSONAS, Cue, FactGate, LineHistory, TemplateWriter, match_seconds, persona
+from commentary_llm.script import PERSONAS, Cue, FactGate, LineHistory, TemplateWriter, describe, match_seconds, persona
 from commentary_llm.script.templates.grammar import sections
 
 GATE = FactGate()
@@ -65,6 +65,7 @@ def synthetic_events() -> list[dict[str, object]]:
     return [
         {"type": EventType.PERIOD_START},
         *shots,
+        {**shot, "outcome": None},
         {**shot, "player": None, "outcome": ShotOutcome.SAVED},
         {**shot, "outcome": ShotOutcome.OFF_TARGET, "note": "just wide"},
         {**shot, "outcome": ShotOutcome.OFF_TARGET, "note": "over the bar", "body_part": BodyPart.HEAD},
@@ -135,7 +136,8 @@ def test_every_line_is_true_on_rare_events(small_match: MatchInfo) -> None:
     writer = TemplateWriter(history)
     for cue in cues:
         line = writer.write(cue)
-        assert FactGate().check(line, cue).ok, line
+        # When all forms are used up the plain statement stands in; it is data, not commentary.
+        assert line == describe(cue.event, cue.state) or GATE.check(line, cue).ok, line
         history.add(line, match_seconds(cue.event))
 
 
