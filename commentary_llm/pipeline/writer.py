@@ -44,8 +44,9 @@ class _Candidate:
     """One completion as it streams in."""
 
     splitter: ClauseSplitter
-    passed: list[str] = field(default_factory=list)  # true clauses not handed on yet
-    words: int = 0  # of all its true clauses
+    held: list[str] = field(default_factory=list)  # true clauses not handed on yet
+    passed: list[str] = field(default_factory=list)  # all its true clauses
+    words: int = 0  # in them
     alive: bool = True
 
 
@@ -125,13 +126,13 @@ class LineWriter:
                     if text is None:
                         candidate.alive = False
                         break
-                    candidate.passed.append(text)
+                    candidate.held.append(text)
                     if chosen is None and candidate.words < _MIN_WORDS:
                         continue
                     chosen = candidate
                     job.source, job.source_reason = "model", f"candidate {chunk.candidate + 1} passed the gate"
-                    yield " ".join(candidate.passed)
-                    candidate.passed.clear()
+                    yield " ".join(candidate.held)
+                    candidate.held.clear()
                 if chunk.finish_reason is not None:
                     candidate.alive = False
                 if not (chosen.alive if chosen is not None else any(c.alive for c in candidates)):
@@ -147,11 +148,12 @@ class LineWriter:
         words = len(clause.split())
         if candidate.words + words > job.cue.max_words:
             return None
-        verdict = self._gate.check(clause, job.cue, self._history)
+        verdict = self._gate.check(clause, job.cue, self._history, context=" ".join(candidate.passed))
         if not verdict.ok:
             job.refusals.append(
                 Refusal(text=clause, cause=verdict.cause.value if verdict.cause else "", detail=verdict.detail)
             )
             return None
         candidate.words += words
+        candidate.passed.append(clause)
         return clause
