@@ -74,8 +74,8 @@ def make_model(directory: Path, kind: str, ranks: tuple[int, ...] = (1, 2, 3, 4)
             tools={},
         ) as artifact:
             import_hf(source, artifact.directory)
-        quantize_model(kind)
-        return {count: shard_model(kind, count) for count in ranks}
+        quantize_model(kind, "test")
+        return {count: shard_model(kind, count, "test") for count in ranks}
 
 
 def _write_source(source: Path, kind: str) -> None:

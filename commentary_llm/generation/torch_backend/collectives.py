@@ -15,11 +15,11 @@ class Collectives(Protocol):
     info: RankInfo
 
     def all_reduce(self, partial: torch.Tensor) -> torch.Tensor:
-        """Sum over ranks, float32, bit-identical on every rank. The result is valid until the next call."""
+        """Sum over ranks of float32 parts, bit-identical on every rank. The result is valid until the next call."""
         ...
 
     def gather(self, local: torch.Tensor) -> torch.Tensor | None:
-        """(R, N) of every rank side by side, (R, ranks * N), on rank 0; None on the others."""
+        """(R, N) float32 of every rank side by side, (R, ranks * N), on rank 0; None on the others."""
         ...
 
 
@@ -29,7 +29,7 @@ class SoloCollectives:
     info = RankInfo(0, 1)
 
     def all_reduce(self, partial: torch.Tensor) -> torch.Tensor:
-        return partial.float()
+        return partial
 
     def gather(self, local: torch.Tensor) -> torch.Tensor | None:
         return local
@@ -68,11 +68,10 @@ class MpiCollectives:
         comm, peers = self._peers.comm, self._peers
         local = local.contiguous()
         if self.info.rank:
-            # As bytes: MPI has no bfloat16.
-            request = comm.Isend(local.view(torch.uint8).numpy(), 0, GATHER_TAG)
+            request = comm.Isend(local.numpy(), 0, GATHER_TAG)
             peers.wait([request], [0], "gathering logits")
             return None
         parts = [local, *(torch.empty_like(local) for _ in peers.others)]
-        requests = [comm.Irecv(parts[rank].view(torch.uint8).numpy(), rank, GATHER_TAG) for rank in peers.others]
+        requests = [comm.Irecv(parts[rank].numpy(), rank, GATHER_TAG) for rank in peers.others]
         peers.wait(requests, [*peers.others], "gathering logits")
         return torch.cat(parts, dim=1)

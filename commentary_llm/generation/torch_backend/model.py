@@ -40,7 +40,7 @@ class StepBatch:
 
 
 class LlamaShard:
-    """One rank's part of the model. The residual stream is float32, matrices run in the kernels' compute dtype."""
+    """One rank's part of the model. Everything between matrices is float32; how they are multiplied is the kernels' matter."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LlamaShard:
     ) -> None:
         local = config.local
         self._weights, self._kernels, self._collectives, self._cache = weights, kernels, collectives, cache
-        self._hidden, self._eps, self._dtype = (local.hidden,), config.norm_eps, kernels.compute_dtype
+        self._hidden, self._eps = (local.hidden,), config.norm_eps
         self._heads, self._kv, self._dim, self._group = local.query_heads, local.kv_heads, local.head_dim, config.group
         self._rotated = (local.query_heads + local.kv_heads) * local.head_dim
         self._queries = local.query_heads * local.head_dim
@@ -78,10 +78,10 @@ class LlamaShard:
             return None
         wanted = self._norm(x[batch.logit_rows], self._weights.norm)
         logits = self._collectives.gather(self._weights.lm_head(wanted))
-        return None if logits is None else logits[:, : self._vocabulary].float()
+        return None if logits is None else logits[:, : self._vocabulary]
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, self._hidden, weight, self._eps).to(self._dtype)
+        return F.rms_norm(x, self._hidden, weight, self._eps)
 
     def _embed(self, token_ids: Tensor) -> Tensor:
         """(T, hidden) float32: each rank looks up the ids it holds, the sum has every row once."""
@@ -93,12 +93,12 @@ class LlamaShard:
 
     def _attend(self, index: int, layer: LayerWeights, x: Tensor, rotations: Tensor, batch: StepBatch) -> Tensor:
         tokens = x.shape[0]
-        qkv = layer.qkv(x).float()
+        qkv = layer.qkv(x)
         pairs = qkv[:, : self._rotated].view(tokens, self._heads + self._kv, self._dim // 2, 2)
         torch.view_as_complex(pairs).mul_(rotations)  # in place: qkv now holds rotated queries and keys
         self._cache.write(index, batch.cache_rows, qkv[:, self._queries :])
         outputs = [self._attend_run(index, run, qkv) for run in batch.runs]
-        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).to(self._dtype)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _attend_run(self, index: int, run: AttentionRun, qkv: Tensor) -> Tensor:
         """(slots * tokens, heads * D) float32.
