@@ -140,7 +140,7 @@ rank0_pid() {
 # Ctrl-C goes to rank 0 alone, which finishes its files and then stops the others; a second one ends everything.
 pass_interrupt_on() {
     local rank0=""
-    if (( INTERRUPTS == 1 )); then rank0="$(rank0_pid "$MPIRUN_PID")"; fi
+    if [[ $1 == first ]]; then rank0="$(rank0_pid "$MPIRUN_PID")"; fi
     if [[ -n $rank0 ]]; then
         say "Stopping; what is there so far is being finished (press Ctrl-C again to end at once) …"
         kill -INT "$rank0" 2>/dev/null || true
@@ -151,7 +151,7 @@ pass_interrupt_on() {
 
 # Runs a command on $1 ranks in the caller's working directory; returns its exit code.
 run_ranks() {
-    local ranks=$1 code=0 passed_on=0
+    local ranks=$1 code=0 seen=0 first_at=""
     shift
     mpi_environment "$ranks"
     INTERRUPTS=0
@@ -164,9 +164,14 @@ run_ranks() {
     while :; do
         code=0
         wait "$MPIRUN_PID" || code=$?
-        if (( INTERRUPTS > passed_on )); then
-            passed_on=$INTERRUPTS
-            pass_interrupt_on
+        if (( INTERRUPTS > seen )); then
+            seen=$INTERRUPTS
+            if [[ -z $first_at ]]; then
+                first_at=$SECONDS
+                pass_interrupt_on first
+            elif (( SECONDS > first_at + 1 )); then # programs such as timeout signal the process and its group at once
+                pass_interrupt_on again
+            fi
         fi
         kill -0 "$MPIRUN_PID" 2>/dev/null || break
     done

@@ -163,6 +163,7 @@ def test_interrupt_reaches_rank_0_which_ends_the_others(checkout: Path, tmp_path
         while not (tmp_path / "started").exists() and time.perf_counter() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # two at once are one request to stop
         assert process.wait(timeout=TIMEOUT_S) == 130
     finally:
         if process.poll() is None:
