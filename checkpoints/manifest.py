@@ -21,11 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from commentary_llm.errors import ArtifactError, OutputError
 from commentary_llm.home import commentary_home, models_dir
 
+from .hashing import sha256_file
 from .tensors import read_specs
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
-_HASH_CHUNK_BYTES = 1 << 20
 
 Kind = Literal["llama-hf", "llama-int8", "llama-int8-shards", "whisper-onnx", "piper-onnx"]
 
@@ -103,17 +103,6 @@ class Manifest(_Record):
 def quantized_dir(model: str) -> Path:
     """The whole model in INT8, from which shards for any rank count are cut."""
     return commentary_home() / "shards" / model / "int8"
-
-
-def sha256_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file; `advance` is told the bytes read."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-            if advance:
-                advance(len(chunk))
-    return digest.hexdigest()
 
 
 def recipe_of(*paths: Path) -> str:
