@@ -40,7 +40,7 @@ class StepBatch:
 
 
 class LlamaShard:
-    """One rank's part of the model. Everything between matrices is float32; how they are multiplied is the kernels' matter."""
+    """One rank's part of the model. Everything between matrices is float32."""
 
     def __init__(
         self,

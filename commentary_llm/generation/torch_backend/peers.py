@@ -61,8 +61,10 @@ class Peers:
         self.timeouts = timeouts
         self.info = RankInfo(comm.Get_rank(), comm.Get_size())
         self._labels = [f"rank {rank}" for rank in range(self.info.size)]
+        self._connected = False  # until then the new communicator must not be touched
         self.comm, request = comm.Idup()
         self.wait([request], [None], "the start of the job", timeouts.start_s)
+        self._connected = True
         self._exchange_labels()
 
     @property
@@ -132,7 +134,7 @@ class Peers:
 
     def raise_reported_failure(self) -> None:
         """On rank 0: raises RankLostError with what another rank reported, if one did."""
-        if self.info.rank:
+        if self.info.rank or not self._connected:
             return
         status = self._mpi.Status()
         if self.comm.Iprobe(self._mpi.ANY_SOURCE, FAILURE_TAG, status):

@@ -1,0 +1,68 @@
+"""What the ranks of the mpirun tests do: `rank_job.py MODE SHARDS`. Rank 0 prints what it saw as one JSON line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mpi4py import MPI
+
+from commentary_llm.errors import CommentaryError
+from commentary_llm.generation import GenerationRequest, SamplingParams
+from commentary_llm.generation.backends import open_generator, serve_generator
+from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+from commentary_llm.generation.torch_backend.runner import StepRunner
+
+PROMPTS = ("Goal! Messi", "The referee points to the spot", "90+4 minutes")
+
+
+def main(mode: str, shards: Path) -> None:
+    comm = MPI.COMM_WORLD
+    config = TorchBackendConfig(shards, compute_dtype="float32", max_context=300)
+    if comm.rank:
+        if comm.rank == comm.size - 1:
+            sabotage(mode)
+        serve_generator("torch", config, comm)
+        return
+    with open_generator("torch", config, comm) as generator:
+        if mode == "tokens":
+            handles = [generator.submit(GenerationRequest("", p, SamplingParams(max_new_tokens=12))) for p in PROMPTS]
+            print(json.dumps([list(handle.result(50)[0].token_ids) for handle in handles]), flush=True)
+            time.sleep(1.5)  # idle long enough for a ping
+            return
+        started = time.perf_counter()
+        try:
+            while time.perf_counter() - started < 30:
+                if mode.endswith("idle"):
+                    time.sleep(0.1)
+                    if time.perf_counter() - started < 6:
+                        continue
+                generator.submit(GenerationRequest("", PROMPTS[0], SamplingParams(max_new_tokens=100))).result(30)
+        except CommentaryError as error:
+            print("CAUGHT", type(error).__name__, error, flush=True)
+
+
+def sabotage(mode: str) -> None:
+    """Makes this rank die 0.7 s from now, or in its 20th step."""
+    kind = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "stop-idle": signal.SIGSTOP}.get(mode)
+    if kind is not None:
+        delay_s = 3.0  # after loading
+        threading.Timer(delay_s, lambda: os.kill(os.getpid(), kind)).start()
+    elif mode == "raise":
+        run, count = StepRunner.run, iter(range(20))
+
+        def failing(self: StepRunner, plan: object) -> object:
+            if next(count, None) is None:
+                raise ZeroDivisionError("the sabotaged step")
+            return run(self, plan)  # type: ignore[arg-type]
+
+        StepRunner.run = failing  # type: ignore[method-assign,assignment]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

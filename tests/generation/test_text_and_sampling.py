@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from commentary_llm.errors import InputError
+from commentary_llm.generation.interface import SamplingParams
+from commentary_llm.generation.sampling import Sampler, check_params, token_logprobs
+from commentary_llm.generation.text_stream import Detokenizer, StopMatcher
+
+TEXT = st.text(alphabet="ab–é⚽日 \n", max_size=40)
+
+
+class Utf8Bytes:
+    """A tokenizer whose tokens are single bytes: every character over 127 is spread over several."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return bytes(token_ids).decode("utf-8", errors="replace")
+
+
+@given(TEXT, TEXT)
+def test_stream_equals_text(prompt: str, text: str) -> None:
+    stream = Detokenizer(Utf8Bytes(), list(prompt.encode()))
+    pieces = [stream.push(byte) for byte in text.encode()]
+    assert "\ufffd" not in "".join(pieces)
+    assert "".join(pieces) + stream.flush() == text
+
+
+def test_incomplete_character_at_the_end_is_dropped() -> None:
+    stream = Detokenizer(Utf8Bytes(), [])
+    pieces = [stream.push(byte) for byte in "a⚽".encode()[:-1]]
+    assert pieces == ["a", "", ""]
+    assert stream.flush() == ""
+
+
+@settings(max_examples=300)
+@given(st.lists(st.text(alphabet="abc", max_size=4), max_size=12), st.lists(st.text("abc", min_size=1, max_size=4)))
+def test_stop_strings_never_leak(pieces: list[str], stops: list[str]) -> None:
+    matcher, out, stopped = StopMatcher(stops), "", False
+    for piece in pieces:
+        text, stopped = matcher.push(piece)
+        out += text
+        assert not any(stop in out for stop in stops)
+        if stopped:
+            break
+    whole = "".join(pieces)
+    if stopped:
+        assert whole.startswith(out)
+        assert any(whole[len(out) :].startswith(stop) for stop in stops)
+    else:
+        assert out + matcher.flush() == whole
+        assert not any(stop in whole for stop in stops)
+
+
+def draws(params: SamplingParams, logits: torch.Tensor, count: int, candidate: int = 0) -> torch.Tensor:
+    sampler = Sampler(params, candidate, ())
+    return torch.bincount(torch.tensor([sampler.draw(logits) for _ in range(count)]), minlength=len(logits))
+
+
+def test_sampled_frequencies_follow_the_distribution() -> None:
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0])
+    expected = torch.softmax(logits / 0.7, 0)
+    found = draws(SamplingParams(temperature=0.7, seed=3), logits, 8000) / 8000
+    assert (found - expected).abs().max() < 0.02
+
+
+def test_top_p_keeps_the_smallest_sufficient_set() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.5, 0.3, 0.1]))
+    found = draws(SamplingParams(temperature=1, top_p=0.75), logits, 4000)
+    assert found[[0, 3]].sum() == 0
+    assert abs(float(found[1]) / 4000 - 0.625) < 0.03
+    only = draws(SamplingParams(temperature=1, top_p=0.01), logits, 50)
+    assert only[1] == 50
+
+
+def test_wide_nucleus_is_not_cut_at_the_short_list() -> None:
+    found = draws(SamplingParams(temperature=1, top_p=0.99), torch.zeros(2000), 4000)
+    assert int((found > 0).sum()) > 1500
+
+
+def test_greedy_penalty_seed_and_candidates() -> None:
+    logits = torch.tensor([1.0, 1.2, -1.0, 0.9])
+    assert Sampler(SamplingParams(), 0, ()).draw(logits) == 1
+    penalized = Sampler(SamplingParams(repetition_penalty=1.3), 0, (1,))
+    assert [penalized.draw(logits) for _ in range(3)] == [0, 1, 1]  # 1.0/1.3 < 0.9 stays behind 1.2/1.3
+    wide = torch.zeros(1000)
+    params = SamplingParams(temperature=1, seed=1)
+    first, again, other = Sampler(params, 0, ()), Sampler(params, 0, ()), Sampler(params, 1, ())
+    sequence = [first.draw(wide) for _ in range(5)]
+    assert sequence == [again.draw(wide) for _ in range(5)]
+    assert sequence != [other.draw(wide) for _ in range(5)]
+
+
+def test_logprobs_are_of_the_plain_distribution() -> None:
+    logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    expected = torch.log_softmax(logits, 1)
+    assert token_logprobs(logits, [1, 0]) == pytest.approx([float(expected[0, 1]), float(expected[1, 0])])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(max_new_tokens=0),
+        SamplingParams(temperature=-1),
+        SamplingParams(temperature=float("nan")),
+        SamplingParams(top_p=0),
+        SamplingParams(repetition_penalty=0),
+        SamplingParams(candidates=0),
+        SamplingParams(stop=("",)),
+    ],
+)
+def test_parameters_out_of_range_are_named(params: SamplingParams) -> None:
+    with pytest.raises(InputError, match="sampling"):
+        check_params(params)

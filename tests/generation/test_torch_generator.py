@@ -1,0 +1,144 @@
+"""The whole generator on one rank with the tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commentary_llm.errors import ConfigError, EngineError, InputError
+from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
+from commentary_llm.generation.backends import open_generator, select_backend
+from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
+
+TIMEOUT_S = 60
+PROMPT = "Goal! Messi scores for Argentina"
+
+
+def request(text: str = PROMPT, prefix: str = "", **sampling: object) -> GenerationRequest:
+    return GenerationRequest(prefix, text, SamplingParams(**sampling))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def generator(tiny_shards: dict[int, Path]) -> Iterator[TorchGenerator]:
+    config = TorchBackendConfig(tiny_shards[1], compute_dtype="float32", max_batch=4, max_context=400, max_waiting=4)
+    with open_torch_generator(config, None) as opened:
+        yield opened
+
+
+def test_stream_result_and_description(generator: TorchGenerator) -> None:
+    handle = generator.submit(request(max_new_tokens=24, temperature=1.0, seed=2))
+    chunks = list(handle)
+    (completion,) = handle.result(TIMEOUT_S)
+    assert "".join(chunk.text for chunk in chunks) == completion.text
+    assert sum(chunk.logprob for chunk in chunks) == pytest.approx(completion.logprob)
+    assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].finish_reason is completion.finish_reason
+    assert list(handle) == []
+    assert handle.prompt_tokens == generator.count_tokens(PROMPT)
+    assert "1 rank" in generator.description
+
+
+def test_prefix_reuse_changes_no_token(generator: TorchGenerator) -> None:
+    prefix = "The referee points to the spot: penalty to France. "
+    first = generator.submit(request("A", prefix, max_new_tokens=12)).result(TIMEOUT_S)
+    generator.submit(request("B", prefix, max_new_tokens=12)).result(TIMEOUT_S)
+    handle = generator.submit(request("A", prefix, max_new_tokens=12))
+    assert handle.result(TIMEOUT_S)[0].token_ids == first[0].token_ids
+    assert handle.cached_tokens >= generator.count_tokens(prefix) - 1
+
+
+def test_candidates_do_not_depend_on_the_rest_of_the_batch(generator: TorchGenerator) -> None:
+    def sampled(count: int) -> list[tuple[int, ...]]:
+        handle = generator.submit(request(max_new_tokens=16, temperature=0.9, top_p=0.95, seed=7, candidates=count))
+        return [completion.token_ids for completion in handle.result(TIMEOUT_S)]
+
+    four = sampled(4)
+    assert len(set(four)) > 1
+    assert sampled(1) == four[:1]
+    other = generator.submit(request("The referee", max_new_tokens=40, temperature=1.0))
+    assert sampled(2) == four[:2]
+    other.result(TIMEOUT_S)
+
+
+def test_stop_string_ends_the_text_before_it(generator: TorchGenerator) -> None:
+    text = generator.submit(request(max_new_tokens=30)).result(TIMEOUT_S)[0].text
+    stop = text[len(text) // 2 :][:3]
+    handle = generator.submit(request(max_new_tokens=30, stop=(stop,)))
+    streamed = "".join(chunk.text for chunk in handle)
+    (completion,) = handle.result(TIMEOUT_S)
+    assert completion.finish_reason is FinishReason.STOP
+    assert streamed == completion.text == text[: text.index(stop)]
+
+
+def test_cancel_running_and_waiting(generator: TorchGenerator) -> None:
+    running = generator.submit(request(max_new_tokens=300, temperature=1.0, candidates=4))
+    waiting = generator.submit(request(max_new_tokens=300))
+    chunks = iter(running)
+    next(chunks)
+    generator.cancel(waiting)
+    generator.cancel(running)
+    assert waiting.result(TIMEOUT_S)[0].finish_reason is FinishReason.CANCELLED
+    reasons = {completion.finish_reason for completion in running.result(TIMEOUT_S)}
+    assert FinishReason.CANCELLED in reasons
+    generator.cancel(running)  # a second time does nothing
+    assert len(generator.submit(request(max_new_tokens=3)).result(TIMEOUT_S)) == 1
+
+
+def test_deadline(generator: TorchGenerator) -> None:
+    handle = generator.submit(GenerationRequest("", PROMPT, SamplingParams(max_new_tokens=300), deadline_ms=0.01))
+    assert handle.result(TIMEOUT_S)[0].finish_reason is FinishReason.DEADLINE
+
+
+def test_what_can_never_run_is_refused(generator: TorchGenerator) -> None:
+    for bad, message in (
+        (request(""), "prompt is empty"),
+        (request(candidates=5), "max_batch 4"),
+        (request(max_new_tokens=500), "max_context 400"),
+        (request(top_p=2.0), "top_p"),
+    ):
+        with pytest.raises(InputError, match=message):
+            generator.submit(bad)
+    blocker = generator.submit(request(max_new_tokens=300, temperature=1.0, candidates=4))
+    handles: list[GenerationHandle] = []
+
+    def fill() -> None:
+        while len(handles) < 20:
+            handles.append(generator.submit(request(max_new_tokens=1)))
+
+    with pytest.raises(EngineError, match="requests are waiting"):
+        fill()
+    for handle in [blocker, *handles]:
+        generator.cancel(handle)
+        handle.result(TIMEOUT_S)
+
+
+def test_chat_uses_the_template(generator: TorchGenerator) -> None:
+    text = generator.chat("Be brief.", [("user", "Who scored?")])
+    assert text == "<|start|>system: Be brief.\n<|start|>user: Who scored?\n<|start|>assistant: "
+
+
+def test_closed_generator_refuses(tiny_shards: dict[int, Path]) -> None:
+    generator = open_generator("auto", TorchBackendConfig(tiny_shards[1], max_context=100), None)
+    handle = generator.submit(request(max_new_tokens=60, temperature=1.0))
+    generator.close()
+    generator.close()
+    assert handle.result(TIMEOUT_S)
+    with pytest.raises(EngineError, match="closed"):
+        generator.submit(request())
+
+
+def test_wrong_rank_count_names_both_and_the_command(tiny_shards: dict[int, Path]) -> None:
+    with pytest.raises(ConfigError, match=r"1 MPI ranks .* cut for 2.*checkpoints shard --model tied --ranks 1"):
+        open_torch_generator(TorchBackendConfig(tiny_shards[2]), None)
+
+
+def test_backend_choice() -> None:
+    assert select_backend("auto") == "torch"
+    assert select_backend("torch") == "torch"
+    with pytest.raises(ConfigError, match="no TensorRT-LLM backend yet"):
+        select_backend("tensorrt_llm")
+    with pytest.raises(ConfigError, match="expected one of"):
+        select_backend("vllm")
