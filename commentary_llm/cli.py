@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure speed; the last line is JSON")
     bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
     bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
+    bench.add_argument("--gguf", type=Path, metavar="FILE", help="the model file that llama.cpp is to run")
     bench.add_argument("--out", type=Path, help="also write the JSON here")
     _engine_options(bench)
     return parser

@@ -32,14 +32,19 @@ def mpirun_path() -> str:
     return found
 
 
-def run_ranks(ranks: int, script: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> JobResult:
-    """Runs `python script arguments` on `ranks` ranks. Fails the test when the job does not end in `timeout_s`."""
+def mpirun_command(ranks: int) -> list[str]:
+    """mpirun and its options for `ranks` ranks on this machine, however few cores it has."""
     command = [mpirun_path(), "-n", str(ranks), "--oversubscribe", "--bind-to", "none"]
     if os.geteuid() == 0:
         command.append("--allow-run-as-root")
+    return command
+
+
+def run_ranks(ranks: int, script: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> JobResult:
+    """Runs `python script arguments` on `ranks` ranks. Fails the test when the job does not end in `timeout_s`."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, sys.executable, str(script), *arguments],
+        [*mpirun_command(ranks), sys.executable, str(script), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

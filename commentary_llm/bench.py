@@ -1,0 +1,194 @@
+"""`python -m commentary_llm bench`: how fast this machine is, stage by stage, beside what would be possible."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soxr
+from rich.console import Console
+
+from asr_tts.audio.levels import first_audible
+from asr_tts.interfaces import Recognizer, Synthesizer
+from commentary_llm.config import EngineConfig, engine_options
+from commentary_llm.engine import CommentaryEngine
+from commentary_llm.errors import CommentaryError, OutputError
+from commentary_llm.generation.bench import bench_generator, summary_ms
+from commentary_llm.generation.bench_peers import bench_llama_cpp, bench_transformers
+from commentary_llm.home import models_dir, shards_dir
+from commentary_llm.match.feeds.builtin import builtin_match_path
+from commentary_llm.match.feeds.jsonl import read_jsonl
+from commentary_llm.pipeline.clock import StreamClock, StreamTimes
+from commentary_llm.ranks import go_ahead
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_CLAUSES = (
+    "Goal! Messi!",
+    "Mbappé scores from the spot!",
+    "Lloris keeps it out, and it stays two-nil.",
+    "A booking for Paredes.",
+    "France send on Konaté in place of Varane.",
+    "They are back level, and it's Mbappé!",
+    "Corner, Argentina.",
+    "Half-time, and Argentina lead two-nil.",
+)
+_CLAUSE_ROUNDS = 6
+_ASR_ROUNDS = 5
+_WAIT_S = 30.0
+_QUIET_S = 30.0  # stream time between two cues, so that none waits for the voice
+
+
+def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+    """Runs the `bench` command on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
+    options = engine_options(args)
+    if comm is not None and comm.Get_rank() > 0:
+        if go_ahead(comm):
+            return 0
+        with contextlib.suppress(SystemExit):  # raised when rank 0 closes the engine
+            CommentaryEngine.start(EngineConfig.build(**options), comm=comm)
+        comm.gather(_peak_memory_bytes())
+        return 0
+    try:
+        recording = read_jsonl(builtin_match_path())
+        config = EngineConfig.build(**options, match=recording.info, listen=True)
+    except CommentaryError:
+        go_ahead(comm, 1)
+        raise
+    go_ahead(comm)
+    console = Console(stderr=True)
+    ranks = comm.Get_size() if comm is not None else 1
+    times = StreamTimes.lay_out(list(recording.events))
+    clock = StreamClock()
+    with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
+        assert engine.recognizer is not None
+        results: dict[str, Any] = {"what": "bench", **_machine(), "ranks": ranks, "config": _config(config)}
+        console.print("decode and prefill")
+        shard = shards_dir(config.llm, ranks) / "rank0.safetensors"
+        results["generator"] = bench_generator(
+            engine.generator, ranks=ranks, weight_bytes_per_rank=shard.stat().st_size
+        )
+        console.print("voice and recogniser")
+        results["voice"] = _bench_voice(engine.synthesizer)
+        results["recognizer"] = _bench_recognizer(engine.recognizer, engine.synthesizer)
+        console.print(f"{args.cues} cues of the built-in match, one at a time")
+        results["cues"] = _bench_cues(engine, clock, list(recording.events)[: 2 * args.cues], times, args.cues)
+    memory = comm.gather(_peak_memory_bytes()) if comm is not None else [_peak_memory_bytes()]
+    results["peak_memory_mb_by_rank"] = [round(value / 1e6) for value in memory or []]
+    if args.peers:
+        console.print("other engines on the same model")
+        model = models_dir() / config.llm
+        results["peers"] = [bench_transformers(model, dtype) for dtype in ("float32", "bfloat16")]
+        results["peers"].append(bench_llama_cpp(args.gguf))
+    _print_table(results, console)
+    text = json.dumps(results)
+    if args.out is not None:
+        try:
+            args.out.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {args.out}: {error.strerror}") from error
+    print(text, flush=True)
+    return 0
+
+
+def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
+    """Clause given -> chunk with the first audible sample out; and the real-time factor of whole clauses."""
+    audible, spent_s, sound_s = [], 0.0, 0.0
+    for _ in range(_CLAUSE_ROUNDS):
+        for clause in _CLAUSES:
+            started, heard, chunks = perf_counter(), False, []
+            for chunk in synthesizer.synthesize(clause):
+                chunks.append(chunk.samples)
+                if not heard and first_audible(np.concatenate(chunks), chunk.sample_rate_hz) is not None:
+                    heard = True
+                    audible.append(perf_counter() - started)
+                sound_s += chunk.duration_s
+            spent_s += perf_counter() - started
+    return {
+        "what": synthesizer.description,
+        "first_audible": summary_ms(audible),
+        "real_time_factor": round(spent_s / sound_s, 4),
+    }
+
+
+def _bench_recognizer(recognizer: Recognizer, synthesizer: Synthesizer) -> dict[str, Any]:
+    """A window full of speech, the slow case: the decoder writes a token for every word."""
+    speech = np.concatenate([chunk.samples for clause in _CLAUSES for chunk in synthesizer.synthesize(clause)])
+    window = soxr.resample(speech, synthesizer.sample_rate_hz, 16_000)[:160_000]
+    times = []
+    for _ in range(_ASR_ROUNDS):
+        started = perf_counter()
+        recognizer.transcribe(window)
+        times.append(perf_counter() - started)
+    return {"what": recognizer.description, "window_s": len(window) / 16_000, "window": summary_ms(times)}
+
+
+def _bench_cues(
+    engine: CommentaryEngine, clock: StreamClock, events: list[Any], times: StreamTimes, limit: int
+) -> dict[str, Any]:
+    """Whole cues, one after the other with silence between: accepted -> text -> first audible sample -> last sample."""
+    measured: dict[str, list[float]] = {}
+    sources: dict[str, int] = {}
+    for event in events:
+        clock.jump_to(max(times(event), clock.now_s() + _QUIET_S))
+        record = engine.submit(event).result(_WAIT_S)
+        if record is None or not record.text:
+            continue
+        sources[record.source] = sources.get(record.source, 0) + 1
+        for name, value in record.timings_ms.items():
+            measured.setdefault(name, []).append(value / 1e3)
+        if sum(sources.values()) >= limit:
+            break
+    return {"sources": sources, **{name: summary_ms(values) for name, values in measured.items()}}
+
+
+def _machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def _config(config: EngineConfig) -> dict[str, Any]:
+    return config.model_dump(exclude={"match"})
+
+
+def _peak_memory_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _print_table(results: dict[str, Any], console: Console) -> None:
+    generator = results["generator"]
+    ceiling = generator["ceiling_ms_per_step"]
+    rows = [
+        (f"decode, batch {batch}", figures, f"ceiling {ceiling:.1f}") for batch, figures in generator["decode"].items()
+    ]
+    rows += [(f"prefill, {tokens} tokens", figures, "") for tokens, figures in generator["prefill"].items()]
+    rows.append(("clause -> first audible", results["voice"]["first_audible"], ""))
+    rows.append(("recogniser, 10 s window", results["recognizer"]["window"], ""))
+    for name in ("text_done", "first_audible", "last_sample"):
+        if name in results["cues"]:
+            rows.append((f"cue -> {name.replace('_', ' ')}", results["cues"][name], ""))
+    for peer in results.get("peers", []):
+        if "decode" in peer:
+            rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
+    console.print(f"{'':36}{'p50':>9}{'p90':>9}{'p99':>9}{'max':>9}  ms")
+    for name, f, note in rows:
+        figures = "".join(f"{f[key]:9.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        console.print(f"{name:36}{figures}  {note}", highlight=False)
+    console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)
