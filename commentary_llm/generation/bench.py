@@ -15,7 +15,7 @@ from .interface import GenerationRequest, Generator, SamplingParams
 _READ_BYTES = 256 << 20  # well past every cache
 _READ_S = 1.0
 _WAIT_S = 300.0
-_WORDS = "The ball goes wide to the left and back to the middle where nobody is near it now".split()
+_WORDS = ("the", "ball", "goes", "wide", "to", "left", "and", "back", "middle", "where", "nobody", "is", "near", "it")
 
 
 def summary_ms(durations_s: Sequence[float]) -> dict[str, float]:
@@ -63,13 +63,14 @@ def decode_step_times(generator: Generator, batch: int, tokens: int, repeats: in
     for repeat in range(repeats + 1):  # the first one warms up
         sampling = SamplingParams(tokens, temperature=1.0 if batch > 1 else 0.0, seed=repeat, candidates=batch)
         prompt = prompt_of(generator.count_tokens, 64, 1000 + repeat)
-        step, steps = {index: 0 for index in range(batch)}, []
+        step = dict.fromkeys(range(batch), 0)
+        steps: list[float] = []
         for chunk in generator.submit(GenerationRequest("", prompt, sampling)):
             step[chunk.candidate] += 1
             if step[chunk.candidate] > len(steps):
                 steps.append(time.perf_counter())
         if repeat:
-            gaps += [later - earlier for earlier, later in zip(steps[1:], steps[2:], strict=False)]
+            gaps += np.diff(steps[1:]).tolist()
     return gaps
 
 

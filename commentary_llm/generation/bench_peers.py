@@ -39,7 +39,7 @@ def bench_transformers(model: Path, dtype: str, *, threads: int = 2, new_tokens:
 
 
 def bench_llama_cpp(gguf: Path | None, *, threads: int = 2, new_tokens: int = 48) -> dict[str, Any]:
-    """Greedy decode of a GGUF file by llama.cpp; says so when llama-cpp-python is not installed or no file was given."""
+    """Greedy decode of a GGUF file by llama.cpp, or why there is none (not installed, no file given)."""
     if importlib.util.find_spec("llama_cpp") is None:
         return {"what": "llama.cpp", "skipped": "llama-cpp-python is not installed"}
     if gguf is None:
