@@ -1,0 +1,314 @@
+"""Training pairs from synthetic matches: the prompt as the engine builds it, and a true line to answer with.
+
+    python -m checkpoints.finetune.pairs --out DIR --count 36000 --seed 7
+
+writes `train.jsonl`, `heldout.jsonl` (other names, other seeds) and `prefixes.json` to DIR. A line of either file:
+{"persona", "prefix_id", "text", "target", "event_type", "split"}; `prefixes.json` maps prefix ids to the part of the
+prompt that comes before `text` (`dataset.read_pairs` puts them together again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from itertools import count as counting
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from checkpoints.finetune.grammar_hints import hint_text, hints_of, visible
+from checkpoints.finetune.grammar_lines import LineDrawer
+from checkpoints.finetune.matches import SyntheticMatch, simulate
+from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.home import LLM_MODEL, models_dir
+from commentary_llm.match import MatchEvent, MatchState
+from commentary_llm.script import (
+    Cue,
+    Director,
+    LineHistory,
+    Persona,
+    PromptBuilder,
+    SpeechStatus,
+    describe,
+    match_seconds,
+    persona,
+)
+from commentary_llm.script.facts import facts_of
+
+_PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
+# Share of each kind of event among the pairs, in per cent (made to sum up to 100 when used).
+_SHARES = {
+    "goal": 14, "shot": 14, "substitution": 8.5, "pass": 9, "card": 8, "foul": 6.5, "corner": 6, "penalty_awarded": 4,
+    "offside": 4, "free_kick": 4, "own_goal": 3, "period_start": 3, "match_end": 3, "var_decision": 3, "clearance": 2.5,
+    "injury": 2.5, "interception": 2.5, "period_end": 2.5, "stoppage_time": 2.5, "tackle": 2.5, "throw_in": 2.5,
+    "carry": 2, "dribble": 2.5, "formation": 2, "goal_kick": 2, "save": 1.5, "var_review": 1.5,
+}  # fmt: skip
+_CUES_A_MATCH = 60.0
+_RATE_MATCHES = 60
+_HINT_SHARE = 0.8
+_HEARD_SHARE = 0.12
+_STRIDE = 1_000_000  # held-out matches have seeds of their own
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One example. `prefix` + `text` is the prompt, `target` the line."""
+
+    persona: str
+    prefix_id: str
+    prefix: str
+    text: str
+    target: str
+    event_type: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the pairs depend on beside the code. `examples`: with the prompt's few examples. `hints`: with hints."""
+
+    seed: int = 7
+    model: str = LLM_MODEL
+    examples: bool = False
+    hints: bool = True
+
+
+# Prompts
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(model: str) -> Tokenizer:
+    return Tokenizer(models_dir() / model)
+
+
+def prompt_builder(tokenizer: Tokenizer, match: SyntheticMatch, speaker: Persona, examples: bool) -> PromptBuilder:
+    """The engine's own builder. Without `examples` the few-shot turns are left out: a tuned model needs none."""
+
+    def chat(system: str, turns: list[tuple[str, str]]) -> str:
+        return tokenizer.chat(system, turns if examples else turns[-1:])
+
+    return PromptBuilder(chat, match.info, speaker)
+
+
+_NOISE = (
+    *[
+        "and",
+        "uh",
+        "the",
+        "goal",
+        "number",
+        "yeah",
+        "for",
+        "minute",
+        "please",
+        "substitution",
+        "our",
+        "welcome",
+        "oh",
+        "music",
+        "applause",
+        "off",
+        "now",
+        "nice",
+    ],
+    *[
+        "ladies and gentlemen",
+        "attention please",
+        "thank you",
+        "scored by",
+        "coming on",
+        "the score is",
+        "this is",
+        "owner of",
+    ],
+)
+
+
+def heard_text(match: SyntheticMatch, rng: random.Random) -> str:
+    """What a recogniser might make of an announcer: half words, names misspelt, players who have no part in it."""
+    players = [*match.info.home.players, *match.info.away.players]
+    words: list[str] = []
+    for _ in range(rng.randint(2, 7)):
+        draw = rng.random()
+        if draw < 0.35:
+            words.append(_misheard(rng.choice(players).name.split()[-1], rng))
+        elif draw < 0.5:
+            words.append(str(rng.randint(1, 90)))
+        elif draw < 0.6:
+            words.append(rng.choice((match.info.home.name, match.info.away.name)))
+        else:
+            words.append(rng.choice(_NOISE))
+    text = " ".join(words)
+    return text[0].upper() + text[1:] + rng.choice((".", "", "..."))
+
+
+def _misheard(name: str, rng: random.Random) -> str:
+    letters = list(name)
+    for _ in range(rng.randint(0, 2)):
+        i = rng.randrange(len(letters))
+        letters[i] = rng.choice(("", letters[i] * 2, rng.choice("aeioustlnr")))
+    return "".join(letters) or name
+
+
+# Pairs of one match
+
+
+def cue_of(event: MatchEvent, state: MatchState) -> Cue | None:
+    """The cue a silent director would order; None for what it never speaks of."""
+    return Director().decide(event, state, SpeechStatus(now_s=match_seconds(event))).cue
+
+
+@lru_cache(maxsize=4)
+def event_rates(seed: int) -> dict[str, float]:
+    """Pairs to make of each event by type, so that the types come in the wanted shares."""
+    seen: Counter[str] = Counter()
+    for number in range(_RATE_MATCHES):
+        for event, state in simulate(f"rate-{seed}-{number}").steps:
+            if cue_of(event, state) is not None:
+                seen[event.type.value] += 1
+    total = sum(_SHARES.values())
+    return {
+        kind: _CUES_A_MATCH * share / total / max(seen[kind] / _RATE_MATCHES, 1e-3) for kind, share in _SHARES.items()
+    }
+
+
+def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_out: bool) -> list[Pair]:
+    """All pairs of synthetic match `number`, spoken by one persona."""
+    key = f"{recipe.seed}-{number}"
+    rng = random.Random(f"pairs:{key}:{held_out}")
+    match = simulate(key, held_out)
+    speaker = persona(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
+    builder = prompt_builder(_tokenizer(recipe.model), match, speaker, recipe.examples)
+    drawer = LineDrawer(speaker, rng)
+    said = LineHistory()
+    split = "heldout" if held_out else "train"
+    found: dict[tuple[str, str], Pair] = {}
+    for event, state in match.steps:
+        rate = rates.get(event.type.value, 0.0)
+        copies = math.floor(rate) + (rng.random() < rate % 1)
+        if not copies or (cue := cue_of(event, state)) is None:
+            continue
+        line = None
+        for _ in range(copies):
+            facts = facts_of(event, state)
+            hints = hints_of(facts) if recipe.hints and rng.random() < _HINT_SHARE else ()
+            plain = describe(event, state)
+            shown = plain + hint_text(hints)
+            line = drawer.draw(cue, visible(facts, hints, shown), shown, said)
+            if line is None:
+                continue
+            text = builder.text(cue, said.last(rng.choice((0, 1, 1, 2, 2))), _heard(match, rng)).replace(
+                plain, shown, 1
+            )
+            pair = Pair(speaker.name, f"{split}-{number}", builder.prefix, text, line, event.type.value, split)
+            found[(pair.text, pair.target)] = pair
+        if line is not None:
+            said.add(line, match_seconds(event))
+    return list(found.values())
+
+
+def _heard(match: SyntheticMatch, rng: random.Random) -> str:
+    return heard_text(match, rng) if rng.random() < _HEARD_SHARE else ""
+
+
+# The whole set
+
+
+def generate(recipe: Recipe, count: int, held_out: bool, processes: int = 1) -> Iterator[list[Pair]]:
+    """Pairs match by match, in the same order whatever `processes` is, until there are `count` of them."""
+    rates = event_rates(recipe.seed)
+    job = partial(pairs_of_match, recipe=recipe, rates=rates, held_out=held_out)
+    numbers = counting(_STRIDE if held_out else 0)
+    done = 0
+    if processes == 1:
+        for number in numbers:
+            pairs = job(number)[: count - done]
+            done += len(pairs)
+            yield pairs
+            if done >= count:
+                return
+    # Matches are asked for in blocks: an endless iterator would be drained into the pool's queue.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes) as pool:
+        while done < count:
+            block = [next(numbers) for _ in range(processes * 8)]
+            for pairs in pool.imap(job, block, chunksize=2):
+                pairs = pairs[: count - done]
+                done += len(pairs)
+                if pairs:
+                    yield pairs
+
+
+def write_pairs(out: Path, recipe: Recipe, count: int, held_out_count: int, processes: int = 1) -> dict[str, object]:
+    """Writes the three files to `out` (made if absent); returns counts and lengths in tokens."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(recipe.model)
+    prefixes: dict[str, str] = {}
+    summary: dict[str, object] = {}
+    for name, held_out, wanted in (("train", False, count), ("heldout", True, held_out_count)):
+        kinds: Counter[str] = Counter()
+        targets: set[str] = set()
+        lengths: list[tuple[int, int]] = []
+        with (out / f"{name}.jsonl").open("w", encoding="utf-8") as file, _progress() as bar:
+            task = bar.add_task(f"{name} pairs", total=wanted)
+            for pairs in generate(recipe, wanted, held_out, processes):
+                for pair in pairs:
+                    prefixes[pair.prefix_id] = pair.prefix
+                    row = asdict(pair)
+                    del row["prefix"]
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    kinds[pair.event_type] += 1
+                    targets.add(pair.target)
+                    if len(lengths) < 4000:
+                        lengths.append((len(tokenizer.encode(pair.text)), len(tokenizer.encode(pair.target))))
+                bar.update(task, advance=len(pairs))
+        summary[name] = {
+            "pairs": sum(kinds.values()),
+            "distinct_targets": len(targets),
+            "event_types": dict(kinds.most_common()),
+            "text_tokens": _percentiles([text for text, _ in lengths]),
+            "target_tokens": _percentiles([target for _, target in lengths]),
+        }
+    summary["prefix_tokens"] = _percentiles([len(tokenizer.encode(text)) for text in list(prefixes.values())[:300]])
+    (out / "prefixes.json").write_text(json.dumps(prefixes, ensure_ascii=False), encoding="utf-8")
+    return summary
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _percentiles(values: list[int]) -> dict[str, int]:
+    ordered = sorted(values)
+    return {f"p{p}": ordered[min(len(ordered) - 1, len(ordered) * p // 100)] for p in (50, 90, 99)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m checkpoints.finetune.pairs", description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--count", type=int, default=36_000, help="training pairs (default %(default)s)")
+    parser.add_argument("--heldout", type=int, default=1_500, help="held-out pairs (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="default %(default)s")
+    parser.add_argument("--examples", action="store_true", help="keep the prompt's few-shot examples")
+    parser.add_argument("--no-hints", action="store_true", help="event lines without the words of `grammar_hints`")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    options = parser.parse_args(argv)
+    recipe = Recipe(seed=options.seed, examples=options.examples, hints=not options.no_hints)
+    summary = write_pairs(options.out, recipe, options.count, options.heldout, options.processes)
+    print(json.dumps(summary))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
