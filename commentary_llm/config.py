@@ -6,11 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from commentary_llm.errors import ConfigError
 from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
 from commentary_llm.match import MatchInfo
+from commentary_llm.script.personas import PERSONAS
 
 
 class EngineConfig(BaseModel):
@@ -42,6 +43,13 @@ class EngineConfig(BaseModel):
 
     queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
     startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
+
+    @field_validator("persona")
+    @classmethod
+    def _known_persona(cls, name: str) -> str:
+        if name not in PERSONAS:
+            raise ValueError(f"expected one of {', '.join(PERSONAS)}")
+        return name
 
     @classmethod
     def build(cls, **options: object) -> EngineConfig:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRAIN_S = 30.0
+_MIN_BATCH = 4  # KV slots: the next cue's prompt need not wait for the last one's slots
 ReportStep = Callable[[str], None]
 MakeHearing = Callable[["Recognizer"], Hearing]
 
@@ -229,7 +230,7 @@ def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
         shards=shards_dir(config.llm, ranks),
         compute_dtype=config.compute_dtype,
         threads=config.llm_threads,
-        max_batch=max(2, config.candidates),
+        max_batch=max(_MIN_BATCH, config.candidates),
     )
 
 

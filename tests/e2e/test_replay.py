@@ -152,46 +152,19 @@ def test_full_timeline_keeps_the_pauses(match_file: Path, tmp_path: Path) -> Non
     assert 60 <= goal.start_s <= 64
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--match", "absent.jsonl"], "absent.jsonl"),
-        (["--speed", "fast"], "expected 'max' or a factor"),
-        (["--provider", "nobody"], "nobody"),
-        (["--provider", "statsbomb"], "--events"),
-        (["--audio", "absent.wav"], "absent.wav"),
-        (["--kickoff", "2=100"], "--audio"),
-        (["--persona", "shouty"], "shouty"),
-        (["--candidates", "99"], "candidates"),
-    ],
-)
-def test_bad_options_are_named_once_and_end_all_ranks(options: list[str], message: str, tmp_path: Path) -> None:
-    code, output = replay(*options, "--out", tmp_path / "out")
-    assert code == 2, output
-    assert message in output
-    assert output.count("error:") == 1, output
-    assert "Traceback" not in output
-    assert not (tmp_path / "out" / "commentary.wav").exists()
-
-
-def test_broken_match_lines_are_all_listed(match_file: Path, tmp_path: Path) -> None:
+def test_bad_input_is_named_once_and_ends_all_ranks(match_file: Path, tmp_path: Path) -> None:
     lines = match_file.read_text(encoding="utf-8").splitlines()
     lines[2] = lines[2].replace('"a9"', '"a99"')
     lines[4] = lines[4][:25]
     broken = tmp_path / "broken.jsonl"
     broken.write_text("\n".join(lines), encoding="utf-8")
     code, output = replay("--match", broken, "--out", tmp_path / "out")
-    assert code == 2
+    assert code == 2, output
     assert "line 3" in output
     assert "line 5" in output
-
-
-def test_no_audio_track_is_named(match_file: Path, tmp_path: Path) -> None:
-    silent = tmp_path / "notes.wav"
-    silent.write_text("this is no sound", encoding="utf-8")
-    code, output = replay("--match", match_file, "--audio", silent, "--out", tmp_path / "out")
-    assert code == 2
-    assert "notes.wav" in output
+    assert output.count("error:") == 1, output
+    assert "Traceback" not in output
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_rank_count_names_both_and_the_command(match_file: Path, tmp_path: Path) -> None:
