@@ -48,10 +48,10 @@ from commentary_llm.script.facts import facts_of
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
 # Share of each kind of event among the pairs, in per cent (made to sum up to 100 when used).
 _SHARES = {
-    "goal": 14, "shot": 14, "substitution": 8.5, "pass": 9, "card": 8, "foul": 6.5, "corner": 6, "penalty_awarded": 4,
+    "goal": 14, "shot": 14, "substitution": 8.5, "pass": 13, "card": 8, "foul": 6.5, "corner": 6, "penalty_awarded": 4,
     "offside": 4, "free_kick": 4, "own_goal": 3, "period_start": 3, "match_end": 3, "var_decision": 3, "clearance": 2.5,
     "injury": 2.5, "interception": 2.5, "period_end": 2.5, "stoppage_time": 2.5, "tackle": 2.5, "throw_in": 2.5,
-    "carry": 2, "dribble": 2.5, "formation": 2, "goal_kick": 2, "save": 1.5, "var_review": 1.5,
+    "carry": 3.5, "dribble": 2.5, "formation": 2, "goal_kick": 2, "save": 1.5, "var_review": 1.5,
 }  # fmt: skip
 _CUES_A_MATCH = 60.0
 _RATE_MATCHES = 60
