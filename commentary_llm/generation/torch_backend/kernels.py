@@ -37,8 +37,9 @@ class _Int8Linear:
 
         x / scale = d0 + d1 / 254,  scale = max |x| / 127   ->   y = (W d0 + W d1 / 254) * scale * weight scale
 
-    Microseconds on one core of the reference machine, (1536, 576), for 1 / 4 / 8 / 64 tokens: two digits with _int_mm
-    68 / 79 / 107 / 310; bf16 with _weight_int8pack_mm 62 / 62 / 113 / 814 or widened to bf16 170 / 177 / 193 / 415.
+    Microseconds of the product alone on one core of the reference machine, (1536, 576), for 1 / 4 / 8 / 32 tokens:
+    _int_mm over two digits 68 / 79 / 107 / 202; _weight_int8pack_mm in bf16 62 / 62 / 113 / 418; widened to bf16
+    170 / 177 / 193 / 293. Making and joining the digits comes on top.
     And bf16, rounded on the way in and out, is off by 1.1 to 1.7 % in the logits of the 30-layer default model.
     """
 
