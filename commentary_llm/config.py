@@ -28,7 +28,7 @@ class EngineConfig(BaseModel):
     llm: str = LLM_MODEL
     asr: str = ASR_MODEL
     tts: str = TTS_MODEL
-    compute_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    compute_dtype: Literal["int8", "float32"] = "bfloat16"
     llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")
     speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")

@@ -35,7 +35,7 @@ class TorchBackendConfig:
     """Options of the torch backend; the same on every rank."""
 
     shards: Path  # as `commentary_llm.home.shards_dir` names it
-    compute_dtype: str = "bfloat16"  # or "float32": exact, slower, four bytes a weight
+    compute_dtype: str = "int8"  # or "float32": exact, slower, four bytes a weight
     device: str = "cpu"
     max_batch: int = 8  # KV slots: candidates that decode together
     max_context: int = 1024  # tokens of prompt and completion together

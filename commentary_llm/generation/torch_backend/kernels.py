@@ -92,10 +92,10 @@ class CpuExactKernels(_CpuAttention):
 
 
 def select_kernels(compute_dtype: str, device: torch.device) -> Kernels:
-    """Kernels for `compute_dtype` ("bfloat16" or "float32") on `device`. Raises ConfigError for other combinations."""
+    """Kernels for `compute_dtype` ("int8" or "float32") on `device`. Raises ConfigError for other combinations."""
     if device.type != "cpu":
         raise ConfigError(f"device is {device}; this build of the torch backend has kernels for 'cpu' only")
-    if compute_dtype == "bfloat16":
+    if compute_dtype == "int8":
         return CpuInt8Kernels()
     if compute_dtype == "float32":
         return CpuExactKernels()
