@@ -76,7 +76,7 @@ class Recognizer(Protocol):
         ...
 
     def transcribe(self, samples: np.ndarray, start_s: float = 0.0) -> Transcript:
-        """Transcribes one window: float32 mono 16 kHz in [-1, 1], at most the network's window (10 s); shorter is padded."""
+        """Transcribes one window: float32 mono 16 kHz in [-1, 1], at most the network's (10 s); shorter is padded."""
         ...
 
 

@@ -28,12 +28,17 @@ class EngineConfig(BaseModel):
     llm: str = LLM_MODEL
     asr: str = ASR_MODEL
     tts: str = TTS_MODEL
-    compute_dtype: Literal["int8", "float32"] = "bfloat16"
+    compute_dtype: Literal["int8", "float32"] = Field(
+        default="int8", description="how matrices are multiplied: INT8 digits, or dequantised (four bytes a weight)"
+    )
     llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")
     speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
 
     persona: str = Field(default="excited", description="how it talks, a name of `script.personas`")
+    few_shot: bool | None = Field(
+        default=None, description="show the model examples first; by default unless it was trained on these prompts"
+    )
     candidates: int = Field(default=3, ge=1, le=8, description="completions decoded at once for each cue")
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)

@@ -26,7 +26,7 @@ from commentary_llm.config import EngineConfig, artifact_path
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.backends import open_generator, serve_generator
-from commentary_llm.home import models_dir, shards_dir
+from commentary_llm.home import LLM_MODEL, models_dir, shards_dir
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.metrics import Metrics
@@ -95,7 +95,8 @@ class CommentaryEngine:
             stop=("\n",),
             candidates=config.candidates,
         )
-        prompts = PromptBuilder(generator.chat, config.match, speaker)
+        few_shot = config.llm != LLM_MODEL if config.few_shot is None else config.few_shot
+        prompts = PromptBuilder(generator.chat, config.match, speaker, examples=few_shot)
         writer = LineWriter(
             generator,
             prompts,

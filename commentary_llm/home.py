@@ -29,6 +29,6 @@ def shards_dir(model: str, ranks: int) -> Path:
     return commentary_home() / "shards" / model / f"int8-tp{ranks}"
 
 
-LLM_MODEL = "smollm2-135m-instruct"
+LLM_MODEL = "smollm2-135m-commentator"  # fine-tuned on this engine's prompts; see checkpoints/finetune
 ASR_MODEL = "whisper-tiny.en"
 TTS_MODEL = "piper-en_US-joe-medium"

@@ -26,11 +26,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from checkpoints.finetune.grammar_hints import hint_text, hints_of, visible
+from checkpoints.finetune import BASE_MODEL
+from checkpoints.finetune.grammar_hints import visible
 from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from commentary_llm.generation.tokenizer import Tokenizer
-from commentary_llm.home import LLM_MODEL, models_dir
+from commentary_llm.home import models_dir
 from commentary_llm.match import MatchEvent, MatchState
 from commentary_llm.script import (
     Cue,
@@ -44,6 +45,7 @@ from commentary_llm.script import (
     persona,
 )
 from commentary_llm.script.facts import facts_of
+from commentary_llm.script.hints import hint_text, hints_of
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
 # Share of each kind of event among the pairs, in per cent (made to sum up to 100 when used).
@@ -78,7 +80,7 @@ class Recipe:
     """What the pairs depend on beside the code. `examples`: with the prompt's few examples. `hints`: with hints."""
 
     seed: int = 7
-    model: str = LLM_MODEL
+    model: str = BASE_MODEL
     examples: bool = False
     hints: bool = True
 
@@ -202,14 +204,11 @@ def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_ou
         for _ in range(copies):
             facts = facts_of(event, state)
             hints = hints_of(facts) if recipe.hints and rng.random() < _HINT_SHARE else ()
-            plain = describe(event, state)
-            shown = plain + hint_text(hints)
+            shown = describe(event, state) + hint_text(hints)
             line = drawer.draw(cue, visible(facts, hints, shown), shown, said)
             if line is None:
                 continue
-            text = builder.text(cue, said.last(rng.choice((0, 1, 1, 2, 2))), _heard(match, rng)).replace(
-                plain, shown, 1
-            )
+            text = builder.text(cue, said.last(rng.choice((0, 1, 1, 2, 2))), _heard(match, rng), hints)
             pair = Pair(speaker.name, f"{split}-{number}", builder.prefix, text, line, event.type.value, split)
             found[(pair.text, pair.target)] = pair
         if line is not None:

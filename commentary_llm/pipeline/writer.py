@@ -17,6 +17,7 @@ from commentary_llm.script.facts import match_seconds
 log = logging.getLogger(__name__)
 
 _MIN_REST_S = 0.05  # less time than this is not worth a decode step
+_SAID_LINES = 1  # each costs the prompt up to 20 tokens of prefill, about 15 ms on a laptop
 # A true clause shorter than this ("The shot.") tells nobody anything by itself: it waits for the next one to pass too.
 _MIN_WORDS = 4
 
@@ -95,7 +96,7 @@ class LineWriter:
         budget_s = self._budget.of(cue.urgency)
         request = GenerationRequest(
             prefix=self._prompts.prefix,
-            text=self._prompts.text(cue, self._history.last(2), job.heard),
+            text=self._prompts.text(cue, self._history.last(_SAID_LINES), job.heard),
             sampling=self._sampling,
             priority=int(cue.urgency),
             deadline_ms=(budget_s + 2.0) * 1e3,

@@ -8,6 +8,8 @@ from commentary_llm.errors import ConfigError
 from commentary_llm.match import EventType, MatchInfo
 from commentary_llm.script.cue import Cue, Urgency
 from commentary_llm.script.describe import describe
+from commentary_llm.script.facts import facts_of
+from commentary_llm.script.hints import Hint, hint_text, hints_of
 from commentary_llm.script.personas import Persona, persona
 
 # system, (role, content) turns -> the rendered conversation up to the assistant's turn; see Generator.chat.
@@ -49,10 +51,14 @@ class PromptBuilder:
     paragraphs, works as well. `prefix` + `text(cue, …)` is the whole prompt.
     """
 
-    def __init__(self, chat: Chat, info: MatchInfo, speaker: Persona | None = None) -> None:
-        """Raises ConfigError when `chat` does not leave the text of the last turn as it is."""
+    def __init__(self, chat: Chat, info: MatchInfo, speaker: Persona | None = None, *, examples: bool = True) -> None:
+        """`examples`: show a few events with their lines first; a model trained on these prompts needs none.
+
+        Raises ConfigError when `chat` does not leave the text of the last turn as it is.
+        """
         speaker = speaker or persona("neutral")
-        turns = [turn for event, line in _EXAMPLES for turn in (("user", event), ("assistant", line))]
+        shown = _EXAMPLES if examples else ()
+        turns = [turn for event, line in shown for turn in (("user", event), ("assistant", line))]
         rendered = chat(self.system(info, speaker), [*turns, ("user", _MARK)])
         head, mark, tail = rendered.partition(_MARK)
         if not mark or _MARK in tail:
@@ -67,11 +73,11 @@ class PromptBuilder:
         match = f"The match: {info.home.name} against {info.away.name}" + (f", {where}." if where else ".")
         return f"{speaker.manner} {_RULES} {match}"
 
-    def text(self, cue: Cue, said: Sequence[str] = (), heard: str = "") -> str:
+    def text(self, cue: Cue, said: Sequence[str] = (), heard: str = "", hints: tuple[Hint, ...] | None = None) -> str:
         """The part of the prompt that changes: what was said and heard last, and the event in one plain line.
 
         `said`: the last lines, oldest first (`LineHistory.last(2)`). `heard`: what the recogniser made of the stadium's
-        announcer lately; the prompt marks it as hearsay.
+        announcer lately; the prompt marks it as hearsay. `hints`: by default those of the event.
         """
         parts = []
         if said:
@@ -79,7 +85,9 @@ class PromptBuilder:
         if heard.strip():
             parts.append(f'Announcer heard: "{_clip(heard, _HEARD_WORDS)}"')
         mood = _mood(cue)
-        parts.append(describe(cue.event, cue.state) + (f" {mood}" if mood else ""))
+        if hints is None:
+            hints = hints_of(facts_of(cue.event, cue.state))
+        parts.append(describe(cue.event, cue.state) + hint_text(hints) + (f" {mood}" if mood else ""))
         return "\n".join(parts) + self._suffix
 
 

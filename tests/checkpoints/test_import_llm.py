@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from checkpoints.build import import_llm
 from checkpoints.fetch import LLM_PACKAGE, extract_member
+from checkpoints.finetune import BASE_MODEL
 from checkpoints.importers.gguf import gguf_name, import_gguf, unpermute_rows
 from checkpoints.importers.hf import import_hf
 from checkpoints.llama import LlamaShape, read_config, shape_of
@@ -166,7 +167,7 @@ def test_gguf_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_embedded_model_is_what_was_published() -> None:
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    directory = models_dir() / LLM_MODEL
+    directory = models_dir() / BASE_MODEL
     tokenizer = AutoTokenizer.from_pretrained(directory)
     for text in ("Goal! 3-2, 90+4' Mbappé\n\n  x  2022 ünï 😀", "  12", "\t tabs\nand lines"):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
@@ -190,7 +191,7 @@ def test_tokens_and_merges_are_those_of_the_package(tmp_path: Path) -> None:
     if not LLM_PACKAGE.path.exists():
         pytest.skip(f"{LLM_PACKAGE.path} was cleared away")
     reader = gguf.GGUFReader(extract_member(LLM_PACKAGE.path, ".gguf", tmp_path))
-    tokenizer = json.loads((models_dir() / LLM_MODEL / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer = json.loads((models_dir() / BASE_MODEL / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary = {token: index for index, token in enumerate(reader.get_field("tokenizer.ggml.tokens").contents())}
     assert {**tokenizer["model"]["vocab"], **{t["content"]: t["id"] for t in tokenizer["added_tokens"]}} == vocabulary
     merges = [" ".join(pair) for pair in tokenizer["model"]["merges"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -96,7 +97,7 @@ def test_sound_is_at_broadcast_level_and_holds_the_lines(replayed: Path) -> None
     loudness = pyloudnorm.Meter(rate).integrated_loudness(samples)
     assert loudness == pytest.approx(-23, abs=1)
     assert np.abs(soxr.resample(samples, rate, 4 * rate)).max() <= 10 ** (-1 / 20)
-    for left, right in zip(records, records[1:], strict=False):
+    for left, right in itertools.pairwise(records):
         assert 0 <= right.start_s - left.end_s <= 2.01
     assert len(samples) / rate == pytest.approx(records[-1].end_s + 2, abs=0.1)
     recognizer = open_recognizer(models_dir() / ASR_MODEL)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from checkpoints.finetune import pairs as pairs_module
 from checkpoints.finetune.grammar import fitting, forms, slots_of
-from checkpoints.finetune.grammar_hints import hint_text, hints_of, visible
+from checkpoints.finetune.grammar_hints import visible
 from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from checkpoints.finetune.matches_lineups import make_info
@@ -23,6 +23,7 @@ from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
 from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, describe, persona
 from commentary_llm.script.facts import facts_of
+from commentary_llm.script.hints import hint_text, hints_of
 from commentary_llm.script.names import name_book, surname
 
 _RATES = {kind.value: 0.4 for kind in EventType}
