@@ -25,11 +25,12 @@ from asr_tts.interfaces import SpeechStyle, Synthesizer
 from commentary_llm.errors import OutputError
 from commentary_llm.home import commentary_home
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, Player, ShotOutcome, Team, VarDecision
+from commentary_llm.script.names import name_book
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_FILE = "stadium.opus"
 SIDECAR_FILE = "stadium.json"
-_VERSION = 1  # of the recipe below: a track made by another one is made anew
+_VERSION = 2  # of the recipe below: a track made by another one is made anew
 _BIT_RATE = 24_000
 _COMPLEXITY = "1"  # of libopus: twice as fast as its default, no difference to be heard in noise
 _BLOCK_S = 20.0
@@ -236,16 +237,18 @@ def announcement_text(event: MatchEvent, info: MatchInfo) -> str:
     if event.type is EventType.CARD and event.card and player:
         return f"{_CARD_WORDS[event.card]} for {team.name}, {player}."
     if event.type is EventType.SUBSTITUTION and event.player_on:
-        off, on = (_named(team, who, with_shirt=False) for who in (event.player, event.player_on))
-        return f"Change for {team.name}. {off} is replaced by {on}." if off else f"Change for {team.name}. {on} is on."
+        # Surnames: the whole has to be said within the five seconds that the recogniser listens after the event.
+        short = name_book(info).surnames
+        on, off = short.get(event.player_on, ""), short.get(event.player or "", "")
+        return f"Change for {team.name}. {on} for {off}." if off else f"Change for {team.name}. {on} is on."
     return ""
 
 
-def _named(team: Team, player_id: str | None, *, with_shirt: bool = True) -> str:
+def _named(team: Team, player_id: str | None) -> str:
     player: Player | None = next((player for player in team.players if player.id == player_id), None)
     if player is None:
         return ""
-    return f"number {player.shirt}, {player.name}" if with_shirt and player.shirt is not None else player.name
+    return player.name if player.shirt is None else f"number {player.shirt}, {player.name}"
 
 
 def _announce(

@@ -162,12 +162,19 @@ def compression_ratio(text: str) -> float:
 def clean_text(text: str) -> str:
     """`text` with plain spaces, without sentences that Whisper makes up from noise; '' when nothing is left.
 
-    Broken characters (half a UTF-8 sequence at the window's edge) are dropped, too.
+    Tiny models tend to write a sentence, or a pair of them, twice when silence or noise follows: of equal stretches in
+    a row one is kept. Broken characters (half a UTF-8 sequence at the window's edge) are dropped, too.
     """
     text = _SPACE.sub(" ", text.replace("\ufffd", "")).strip()
-    kept = [
-        sentence
-        for sentence in _SENTENCE_END.split(text)
-        if (words := " ".join(normalise_words(sentence))) and words not in _HALLUCINATIONS
-    ]
-    return " ".join(kept)
+    kept: list[tuple[str, str]] = []  # sentence, its words
+    for sentence in _SENTENCE_END.split(text):
+        words = " ".join(normalise_words(sentence))
+        if not words or words in _HALLUCINATIONS:
+            continue
+        kept.append((sentence, words))
+        said = [key for _, key in kept]
+        for length in range(1, len(said) // 2 + 1):
+            if said[-length:] == said[-2 * length : -length]:
+                del kept[-length:]
+                break
+    return " ".join(sentence for sentence, _ in kept)

@@ -146,6 +146,10 @@ def test_cleaning() -> None:
     assert clean_text(" Thank you.") == ""
     assert clean_text("Goal for France!  Thank you for watching.") == "Goal for France!"
     assert clean_text("Thank you for your support tonight.") == "Thank you for your support tonight."
+    assert (
+        clean_text("Goal for France! Goal for France! 2-1. Goal for France!")
+        == "Goal for France! 2-1. Goal for France!"
+    )
     assert clean_text(" ...\ufffd . ") == ""
     assert clean_text("A 3.5 rating \n for Mr. Messi") == "A 3.5 rating for Mr. Messi"
     assert compression_ratio("") == 0.0

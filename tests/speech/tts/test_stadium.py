@@ -118,7 +118,7 @@ def test_a_place_that_cannot_be_written(small_match: MatchInfo, tmp_path: Path) 
         ({"type": "card", "team": "a", "player": "a2", "card": "red"}, "Red card for Eastvale, number 2, Theo Quill."),
         (
             {"type": "substitution", "team": "a", "player": "a9", "player_on": "a12"},
-            "Change for Eastvale. Yan Petrov is replaced by Sven Iles.",
+            "Change for Eastvale. Iles for Petrov.",
         ),
         ({"type": "stoppage_time", "minutes_added": 1}, "A minimum of 1 minute will be added."),
         ({"type": "corner", "team": "a"}, ""),
