@@ -187,8 +187,8 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
     for peer in results.get("peers", []):
         if "decode" in peer:
             rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
-    console.print(f"{'':36}{'p50':>9}{'p90':>9}{'p99':>9}{'max':>9}  ms")
+    console.print(f"{'':40}{'p50':>9}{'p90':>9}{'p99':>9}{'max':>9}  ms", soft_wrap=True)
     for name, f, note in rows:
         figures = "".join(f"{f[key]:9.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
-        console.print(f"{name:36}{figures}  {note}", highlight=False)
+        console.print(f"{name:40}{figures}  {note}", highlight=False, soft_wrap=True)
     console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)
