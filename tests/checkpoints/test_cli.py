@@ -10,7 +10,7 @@ import pytest
 from checkpoints import verify as verify_module
 from checkpoints.__main__ import main
 from checkpoints.llama import LlamaShape
-from commentary_llm.home import shards_dir
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, shards_dir
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 
@@ -18,7 +18,7 @@ SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 def test_empty_home_is_not_whole(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify"]) == 1
     out = capsys.readouterr().out
-    for name in ("smollm2-135m-instruct", "whisper-tiny.en", "piper-en_US-joe-medium"):
+    for name in (LLM_MODEL, ASR_MODEL, TTS_MODEL):
         assert f"models/{name} does not exist; build it with `python -m checkpoints setup`" in out
 
 
