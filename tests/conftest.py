@@ -16,11 +16,13 @@ REPO = Path(__file__).resolve().parent.parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the weights skip, with the command that brings them, where set-up has not run."""
     wanted = [models_dir() / name / "manifest.json" for name in (LLM_MODEL, ASR_MODEL, TTS_MODEL)]
-    wanted.append(shards_dir(LLM_MODEL, 2) / "manifest.json")
+    wanted += [shards_dir(LLM_MODEL, ranks) / "manifest.json" for ranks in (1, 2, 3, 4)]
     missing = [str(path.parent) for path in wanted if not path.is_file()]
     if not missing:
         return
-    skip = pytest.mark.skip(reason=f"no weights in {', '.join(missing)}: run `python -m checkpoints setup`")
+    skip = pytest.mark.skip(
+        reason=f"no weights in {', '.join(missing)}: run `python -m checkpoints setup --ranks 1 2 3 4`"
+    )
     for item in items:
         if item.get_closest_marker("models"):
             item.add_marker(skip)

@@ -72,8 +72,9 @@ def _descendants(pid: int) -> list[int]:
 
 @contextmanager
 def start_replay(*options: object, ranks: int = 2, limit_file_bytes: int | None = None) -> Iterator[Job]:
-    """`mpirun -n ranks python -m commentary_llm replay options`, in a process group of its own."""
-    command = [*mpirun_command(ranks), sys.executable, "-m", "commentary_llm", "replay", *map(str, options)]
+    """`mpirun -n ranks python -m commentary_llm replay options`, in a process group of its own; one rank needs no MPI."""
+    launcher = mpirun_command(ranks) if ranks > 1 else []
+    command = [*launcher, sys.executable, "-m", "commentary_llm", "replay", *map(str, options)]
     if limit_file_bytes is not None:
         # What a full disk looks like from inside: writing past the limit fails (Python ignores SIGXFSZ).
         command = ["bash", "-c", f'ulimit -f {limit_file_bytes // 1024}; exec "$@"', "limited", *command]
