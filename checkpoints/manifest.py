@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -244,6 +244,7 @@ def load_manifest(
     directory: Path,
     *,
     verify: Literal["size", "sha256"] = "size",
+    hash_files: Collection[str] = (),
     kind: Kind | None = None,
     ranks: int | None = None,
     command: str = "python -m checkpoints setup",
@@ -252,7 +253,8 @@ def load_manifest(
     """The manifest of an artifact that is whole, current and of the kind and rank count asked for.
 
     `verify="size"` looks at formats, file sizes and, if they are still there, at the artifacts it was made from;
-    `"sha256"` reads every byte besides. Raises ArtifactError that says what differs and which command rebuilds.
+    `"sha256"` reads every byte besides; `hash_files` names those of which every byte is read in any case. Raises
+    ArtifactError that says what differs and which command rebuilds.
     """
     manifest = read_manifest(directory, command)
     faults = []
@@ -268,7 +270,7 @@ def load_manifest(
             faults.append(f"{name} is missing")
         elif (size := path.stat().st_size) != entry.bytes:
             faults.append(f"{name} has {size} bytes, expected {entry.bytes}")
-        elif verify == "sha256" and (found := sha256_file(path, advance)) != entry.sha256:
+        elif (verify == "sha256" or name in hash_files) and (found := sha256_file(path, advance)) != entry.sha256:
             faults.append(f"{name} is corrupted (SHA-256 {found}, expected {entry.sha256})")
     for upstream in manifest.built_from:
         faults += _stale(upstream)

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commentary_llm.config import EngineConfig
-from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError, InputError
+from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.match.feeds.providers import PROVIDERS
 from commentary_llm.ranks import world
 from commentary_llm.script.personas import PERSONAS
-
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_ARTIFACT = 1, 2, 3
 
 
 def _default(name: str) -> object:
@@ -123,7 +121,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_bench(args, comm)
     except CommentaryError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if comm is None or comm.Get_rank() == 0:  # the others fail with it, and their words would only be its echo
+            print(f"error: {error}", file=sys.stderr, flush=True)
         if isinstance(error, (InputError, ConfigError)):
-            return EXIT_BAD_INPUT
-        return EXIT_ARTIFACT if isinstance(error, ArtifactError) else EXIT_FAILED
+            return ExitCode.BAD_INPUT
+        return ExitCode.ARTIFACT if isinstance(error, ArtifactError) else ExitCode.FAILED
+    except KeyboardInterrupt:
+        print("interrupted before the engine was ready; nothing was written", file=sys.stderr, flush=True)
+        if comm is not None and comm.Get_size() > 1:
+            comm.Abort(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr_tts.recognizer.listener import Listener
+from checkpoints.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
@@ -239,13 +240,15 @@ def load_voice(config: EngineConfig) -> Synthesizer:
     """The configured voice. Raises ArtifactError."""
     from asr_tts.synthesizer import PiperSynthesizer
 
-    return PiperSynthesizer.load(
-        artifact_path(config.tts, models_dir()), threads=config.speech_threads, seed=config.seed
-    )
+    folder = artifact_path(config.tts, models_dir())
+    load_manifest(folder, kind="piper-onnx", verify="sha256")
+    return PiperSynthesizer.load(folder, threads=config.speech_threads, seed=config.seed)
 
 
 def load_recognizer(config: EngineConfig) -> Recognizer:
     """The configured speech recogniser. Raises ArtifactError."""
     from asr_tts.recognizer import open_recognizer
 
-    return open_recognizer(artifact_path(config.asr, models_dir()), threads=config.speech_threads)
+    folder = artifact_path(config.asr, models_dir())
+    load_manifest(folder, kind="whisper-onnx", verify="sha256")
+    return open_recognizer(folder, threads=config.speech_threads)

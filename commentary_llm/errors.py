@@ -5,6 +5,18 @@ Every message says what was found, what was expected, where (file and line, even
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the commands return to the shell."""
+
+    OK = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    ARTIFACT = 3
+    INTERRUPTED = 130  # as a shell reports a program ended by Ctrl-C
+
 
 class CommentaryError(Exception):
     """Base of every error raised on purpose."""

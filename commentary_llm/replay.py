@@ -25,7 +25,7 @@ from asr_tts.audio.reader import AudioReader
 from asr_tts.recognizer.word_error import word_errors
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine, MakeHearing, ReportStep, load_voice
-from commentary_llm.errors import CommentaryError, ConfigError, InputError
+from commentary_llm.errors import CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.match import EventType, MatchState
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXIT_INTERRUPTED = 130
 _HEARING_WAIT_S = 10.0
 _BED_RATE_HZ = 22_050
 _DRAIN_S = 60.0
@@ -188,7 +187,7 @@ class _Replay:
             raise ended
         print_summary(summary, self.console)
         self.console.print(f"written to {plan.out}/", highlight=False)
-        return EXIT_INTERRUPTED if ended is not None else 0
+        return ExitCode.INTERRUPTED if ended is not None else ExitCode.OK
 
     def _feed(self, engine: CommentaryEngine, step: ReportStep, advance: Callable[[], None]) -> None:
         """Submits the events at the replay's pace. Raises the engine's error when it fails."""

@@ -72,7 +72,7 @@ def _descendants(pid: int) -> list[int]:
 
 @contextmanager
 def start_replay(*options: object, ranks: int = 2, limit_file_bytes: int | None = None) -> Iterator[Job]:
-    """`mpirun -n ranks python -m commentary_llm replay options`, in a process group of its own; one rank needs no MPI."""
+    """`mpirun -n ranks python -m commentary_llm replay options`, in its own process group; one rank without MPI."""
     launcher = mpirun_command(ranks) if ranks > 1 else []
     command = [*launcher, sys.executable, "-m", "commentary_llm", "replay", *map(str, options)]
     if limit_file_bytes is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from replay_job import replay, start_replay
 
 from asr_tts.recognizer import open_recognizer, word_error_rate
 from asr_tts.synthesizer import PiperSynthesizer
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
@@ -161,6 +162,35 @@ def test_wrong_rank_count_names_both_and_the_command(match_file: Path, tmp_path:
     assert code == 3, output
     assert "checkpoints shard" in output
     assert "5" in output
+
+
+def test_a_corrupted_shard_of_another_rank_is_named_by_rank_0(
+    match_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "home" / "shards" / LLM_MODEL / "int8-tp2"
+    shutil.copytree(shards_dir(LLM_MODEL, 2), shards)
+    (tmp_path / "home" / "models").symlink_to(models_dir())
+    monkeypatch.setenv("COMMENTARY_HOME", str(tmp_path / "home"))
+    damaged = bytearray((shards / "rank1.safetensors").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (shards / "rank1.safetensors").write_bytes(damaged)
+    code, output = replay("--match", match_file, "--out", tmp_path / "out")
+    assert code == 3, output
+    assert "error: rank 1 (" in output
+    assert "rank1.safetensors is corrupted" in output
+    assert f"python -m checkpoints shard --model {LLM_MODEL} --ranks 2" in output
+
+
+def test_a_corrupted_voice_is_named_with_the_command(match_file: Path, tmp_path: Path) -> None:
+    voice = tmp_path / "voice"
+    shutil.copytree(models_dir() / TTS_MODEL, voice)
+    decoder = bytearray((voice / "decoder.onnx").read_bytes())
+    decoder[len(decoder) // 2] ^= 1
+    (voice / "decoder.onnx").write_bytes(decoder)
+    code, output = replay("--match", match_file, "--tts", voice, "--out", tmp_path / "out")
+    assert code == 3, output
+    assert "decoder.onnx is corrupted" in output
+    assert "python -m checkpoints" in output
 
 
 def test_full_disk_leaves_no_half_written_sound(match_file: Path, tmp_path: Path) -> None:

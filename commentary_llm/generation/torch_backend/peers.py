@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PLAN_TAG, REDUCE_TAG, GATHER_TAG, BARRIER_TAG, LABEL_TAG, FAILURE_TAG = range(1, 7)
+PLAN_TAG, REDUCE_TAG, GATHER_TAG, BARRIER_TAG, LABEL_TAG, FAILURE_TAG, FAULT_TAG = range(1, 8)
 _LABEL_BYTES, _FAILURE_BYTES = 256, 4096
 _SPINS = 200  # about 60 µs: longer than two ranks usually differ in a layer
 _SLEEP_AFTER_S = 0.05  # a peer this late is not computing the same layer: stop using its core
@@ -153,14 +153,27 @@ class Peers:
         self.comm.Free()
 
     def _exchange_labels(self) -> None:
+        text = f"rank {self.info.rank} ({socket.gethostname()}, pid {os.getpid()})"
+        self._labels = self.exchange_text(text, LABEL_TAG, _LABEL_BYTES)
+
+    def agree(self, fault: str) -> str:
+        """Every rank says what keeps it from starting ('' for nothing); all get the first fault, with its rank's name.
+
+        So that a rank that cannot start takes the others with it at once. Raises RankLostError.
+        """
+        faults = self.exchange_text(fault, FAULT_TAG, _FAILURE_BYTES)
+        return next((f"{self.label(rank)}: {text}" for rank, text in enumerate(faults) if text), "")
+
+    def exchange_text(self, text: str, tag: int, capacity_bytes: int) -> list[str]:
+        """One text a rank, cut to the capacity, in rank order. Raises RankLostError past `start_s`."""
         rank = self.info.rank
-        labels = np.zeros((self.info.size, _LABEL_BYTES), np.uint8)
-        text = f"rank {rank} ({socket.gethostname()}, pid {os.getpid()})".encode()[:_LABEL_BYTES]
-        labels[rank, : len(text)] = np.frombuffer(text, np.uint8)
-        requests = [self.comm.Irecv(labels[other], other, LABEL_TAG) for other in self.others]
-        requests += [self.comm.Isend(labels[rank], other, LABEL_TAG) for other in self.others]
+        texts = np.zeros((self.info.size, capacity_bytes), np.uint8)
+        mine = text.encode()[:capacity_bytes]
+        texts[rank, : len(mine)] = np.frombuffer(mine, np.uint8)
+        requests = [self.comm.Irecv(texts[other], other, tag) for other in self.others]
+        requests += [self.comm.Isend(texts[rank], other, tag) for other in self.others]
         self.wait(requests, [*self.others, *self.others], "the start of the job", self.timeouts.start_s)
-        self._labels = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in labels]
+        return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in texts]
 
 
 class PersistentExchange:
