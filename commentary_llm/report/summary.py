@@ -119,7 +119,8 @@ def print_summary(summary: ReplaySummary, console: Console) -> None:
         "sound",
         f"{clock(summary.audio_s)}, {decimal(summary.loudness_lufs)} LUFS, {decimal(summary.true_peak_dbtp)} dBTP",
     )
-    grid.add_row("ran", f"{clock(summary.wall_s)} on {summary.ranks} rank{"s" if summary.ranks > 1 else ""} at {escape(summary.speed)} speed")
+    ranks = "1 rank" if summary.ranks == 1 else f"{summary.ranks} ranks"
+    grid.add_row("ran", f"{clock(summary.wall_s)} on {ranks} at {escape(summary.speed)} speed")
     grid.add_row("models", escape(summary.backend))
     console.print(grid)
 
