@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asr_tts.audio.mixer import faded_cut
 from commentary_llm.script.cue import Urgency
 
-CUT_FADE_S = 0.015  # long enough not to click, short enough to stay inside the gap between two words
 BREATH_S = 0.20  # pause between two cues
 
 
@@ -40,13 +40,7 @@ class Segment:
     def pcm(self) -> np.ndarray:
         """float32 mono, ended at the cut (with a short fade) where there is one."""
         whole = np.concatenate(self.chunks) if self.chunks else np.zeros(0, np.float32)
-        if self.cut_s is None:
-            return whole
-        kept = whole[: round(self.cut_s * self.sample_rate_hz)].copy()
-        fade = min(len(kept), round(CUT_FADE_S * self.sample_rate_hz))
-        if fade:
-            kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-        return kept
+        return whole if self.cut_s is None else faded_cut(whole, self.sample_rate_hz, self.cut_s)
 
 
 @dataclass(frozen=True)
