@@ -39,13 +39,13 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("engine")
     for name, help_text in (
         ("backend", "language model backend: auto, torch or tensorrt_llm"),
-        ("llm", "language model, by name in the cache or folder"),
-        ("asr", "speech recogniser, likewise"),
+        ("llm", "language model, by its name in the cache"),
+        ("asr", "speech recogniser, by name or folder"),
         ("tts", "voice, likewise"),
         ("persona", f"how it talks: {', '.join(PERSONAS)}"),
         ("candidates", "completions decoded at once for each cue"),
         ("temperature", "0 is greedy"),
-        ("seed", "random seed; the same seed says the same things"),
+        ("seed", "random seed of the model's draws and the voice"),
         ("llm-threads", "CPU threads of the language model on each rank"),
         ("speech-threads", "CPU threads of each speech network"),
     ):

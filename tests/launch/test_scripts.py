@@ -168,6 +168,7 @@ def test_interrupt_reaches_rank_0_which_ends_the_others(checkout: Path, tmp_path
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            subprocess.run(["pkill", "-KILL", "-f", str(ranks)], check=False)  # mpirun has a process group of its own
     assert (tmp_path / "finished").exists()
     assert (tmp_path / "interrupted0").exists()
     assert not (tmp_path / "interrupted1").exists()
