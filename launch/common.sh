@@ -125,15 +125,18 @@ mpi_environment() {
     trap 'rm -rf -- "$SESSION_DIR"' EXIT
 }
 
-# Pid of rank 0 below the mpirun with pid $1; nothing while it has not started.
+# Pid of rank 0 below the mpirun with pid $1; nothing if it has not started within half a second.
 rank0_pid() {
     local child children
-    read -r -a children < <(cat -- "/proc/$1/task/"*/children 2>/dev/null | tr '\n' ' ') || true
-    for child in "${children[@]}"; do
-        if tr '\0' '\n' <"/proc/$child/environ" 2>/dev/null | grep -qx 'OMPI_COMM_WORLD_RANK=0'; then
-            printf '%s\n' "$child"
-            return
-        fi
+    for _ in 1 2 3 4 5; do # the kernel may leave out a child while others come and go
+        read -r -a children < <(cat -- "/proc/$1/task/"*/children 2>/dev/null | tr '\n' ' ') || true
+        for child in "${children[@]}"; do
+            if tr '\0' '\n' <"/proc/$child/environ" 2>/dev/null | grep -qx 'OMPI_COMM_WORLD_RANK=0'; then
+                printf '%s\n' "$child"
+                return
+            fi
+        done
+        sleep 0.1
     done
 }
 
