@@ -21,7 +21,7 @@ from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
-from commentary_llm.errors import CommentaryError, OutputError
+from commentary_llm.errors import CommentaryError
 from commentary_llm.generation.bench import bench_generator, summary_ms
 from commentary_llm.generation.bench_peers import bench_llama_cpp, bench_transformers
 from commentary_llm.home import models_dir, shards_dir
@@ -29,6 +29,7 @@ from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.pipeline.clock import StreamClock, StreamTimes
 from commentary_llm.ranks import go_ahead
+from commentary_llm.report.files import write_text_atomically
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -93,10 +94,7 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     _print_table(results, console)
     text = json.dumps(results)
     if args.out is not None:
-        try:
-            args.out.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {args.out}: {error.strerror}") from error
+        write_text_atomically(args.out, text + "\n")
     print(text, flush=True)
     return 0
 

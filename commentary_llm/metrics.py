@@ -22,6 +22,3 @@ class Metrics:
     def of(self, name: str) -> dict[str, int]:
         with self._lock:
             return dict(self.counts.get(name, {}))
-
-    def total(self, name: str) -> int:
-        return sum(self.of(name).values())

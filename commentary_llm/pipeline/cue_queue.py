@@ -56,8 +56,3 @@ class CueQueue:
         with self._ready:
             self._closed = True
             self._ready.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        with self._ready:
-            return self._closed

@@ -75,7 +75,6 @@ class Flow:
         self._changed = threading.Condition()
         self._in_flight: dict[int, CueJob] = {}  # accepted, not yet spoken
         self._spoken: list[CueJob] = []  # spoken, not yet all released
-        self._announced: dict[str, str] = {}  # event id -> truth about its announcement, until it has been heard
         self._writing: CueJob | None = None
         self._order = 0
         self._last_line_end_s = float("-inf")
@@ -112,9 +111,7 @@ class Flow:
                 handle._finish(None, skipped=decision.reason)
                 return handle
             self._order += 1
-            job = new_job(decision.cue, self._order, at_s, accepted_ns)
-            if announced:
-                self._announced[event.event_id] = announced
+            job = new_job(decision.cue, self._order, at_s, accepted_ns, announced)
             with self._changed:
                 self._in_flight[job.order] = job
             self._make_way(job, decision.supersedes)
@@ -154,10 +151,6 @@ class Flow:
         for job in list(self._in_flight.values()):
             self._drop(job, "engine closed")
         self._release(float("inf"))
-
-    @property
-    def error(self) -> CommentaryError | None:
-        return self._error
 
     def _raise_if_failed(self) -> None:
         if self._error is not None:
@@ -259,7 +252,7 @@ class Flow:
             self._writing = job
             try:
                 job.heard = self._hearing.heard(job.cue.event, job.stream_s)
-                job.announced = self._announced.pop(job.cue.event.event_id, "")
+                job.listened = True
                 for clause in self._writer.write(job, job.cancelled.is_set):
                     job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
                     self._hand_over(job, clause)

@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from time import perf_counter_ns
 
 import numpy as np
 
@@ -86,8 +85,9 @@ class CueJob:
     stream_s: float
     marks: Marks
     handle: CueHandle
-    announced: str = ""
+    announced: str = ""  # what the announcement really says, where known
     heard: str = ""
+    listened: bool = False  # only then is `announced` held against `heard`
     source: str = "none"
     source_reason: str = ""
     dropped: str | None = None
@@ -151,7 +151,7 @@ class CueJob:
             end_s=round(audible[-1].end_s, 3) if audible else None,
             timings_ms=timings,
             heard=self.heard,
-            announced=self.announced,
+            announced=self.announced if self.listened else "",
         )
 
 
@@ -201,12 +201,13 @@ class CueHandle:
         self._done.set()
 
 
-def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int | None = None) -> CueJob:
-    """A job accepted now (or at `accepted_ns` of perf_counter_ns)."""
+def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, announced: str) -> CueJob:
+    """A job for a cue whose event was accepted at `accepted_ns` of perf_counter_ns."""
     return CueJob(
         cue=cue,
         order=order,
         stream_s=stream_s,
-        marks=Marks(accepted=accepted_ns or perf_counter_ns()),
+        marks=Marks(accepted=accepted_ns),
         handle=CueHandle(cue.event.event_id),
+        announced=announced,
     )

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from commentary_llm.errors import OutputError
 from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.report.files import write_text_atomically
 
 
 class Journal:
@@ -29,13 +30,7 @@ class Journal:
 
     def replace(self, records: list[CueRecord]) -> None:
         """Writes the final records over the running ones, atomically (their times are known only at the end)."""
-        fresh = self.path.with_suffix(".jsonl.part")
-        try:
-            fresh.write_text("".join(r.model_dump_json() + "\n" for r in records), encoding="utf-8")
-            fresh.replace(self.path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self.path}: {error.strerror}; free some space and run again") from error
+        write_text_atomically(self.path, "".join(r.model_dump_json() + "\n" for r in records))
 
     def close(self) -> None:
         self._file.close()
