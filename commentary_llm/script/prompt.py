@@ -73,11 +73,19 @@ class PromptBuilder:
         match = f"The match: {info.home.name} against {info.away.name}" + (f", {where}." if where else ".")
         return f"{speaker.manner} {_RULES} {match}"
 
-    def text(self, cue: Cue, said: Sequence[str] = (), heard: str = "", hints: tuple[Hint, ...] | None = None) -> str:
-        """The part of the prompt that changes: what was said and heard last, and the event in one plain line.
+    def text(
+        self,
+        cue: Cue,
+        said: Sequence[str] = (),
+        heard: str = "",
+        hints: tuple[Hint, ...] | None = None,
+        opener: str = "",
+    ) -> str:
+        """The part of the prompt that changes: what was said and heard last, the event in one plain line, the opener.
 
         `said`: the last lines, oldest first (`LineHistory.last(2)`). `heard`: what the recogniser made of the stadium's
-        announcer lately; the prompt marks it as hearsay. `hints`: by default those of the event.
+        announcer lately; the prompt marks it as hearsay. `hints`: by default those of the event. `opener`: whole words
+        that begin the assistant's turn; the model goes on after them, first with a space.
         """
         parts = []
         if said:
@@ -88,7 +96,7 @@ class PromptBuilder:
         if hints is None:
             hints = hints_of(facts_of(cue.event, cue.state))
         parts.append(describe(cue.event, cue.state) + hint_text(hints) + (f" {mood}" if mood else ""))
-        return "\n".join(parts) + self._suffix
+        return "\n".join(parts) + self._suffix + opener.rstrip()
 
 
 def _mood(cue: Cue) -> str:

@@ -31,6 +31,13 @@ def test_prefix_is_stable_and_text_short(render: object, final_cues: dict[str, C
         )
 
 
+@pytest.mark.parametrize("render", [chat, completion])
+def test_an_opener_begins_the_answer(render: object, final_cues: dict[str, Cue]) -> None:
+    cue = final_cues["wcf-008"]
+    builder = PromptBuilder(render, cue.state.info)
+    assert builder.text(cue, opener="Goal! Messi! ") == builder.text(cue) + "Goal! Messi!"
+
+
 def test_a_template_that_swallows_the_turn_is_refused(final_cues: dict[str, Cue]) -> None:
     info = final_cues["wcf-001"].state.info
     with pytest.raises(ConfigError, match="chat template"):
