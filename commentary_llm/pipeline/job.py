@@ -135,6 +135,7 @@ class CueJob:
             player=state.player(event.player).name if event.player else None,
             urgency=self.cue.urgency.name.lower(),
             reason=self.cue.reason,
+            deadline_s=self.cue.deadline_s,
             text=text,
             source=self.source if text else "none",
             source_reason=self.source_reason,

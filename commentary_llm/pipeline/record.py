@@ -42,7 +42,9 @@ class CueRecord(BaseModel):
     player: str | None
     urgency: str
     reason: str = Field(description="the director's rule for speaking")
+    deadline_s: float | None = Field(default=None, description="seconds after the event until its sound is stale")
     text: str = Field(description="what was said; empty when the cue was dropped")
+    opener: str = Field(default="", description="words synthesised before the match that begin `text`")
     source: str = Field(description='"model", "template", or "none" when dropped')
     source_reason: str = Field(description="why this source: passed gate, no clause passed, deadline, …")
     dropped: str | None = Field(default=None, description="why nothing was said: stale, superseded, …")
