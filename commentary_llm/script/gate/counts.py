@@ -10,7 +10,7 @@ from commentary_llm.script.gate.numbers import NumberClaim
 from commentary_llm.script.gate.verdict import Cause, Refused
 
 if TYPE_CHECKING:
-    from commentary_llm.script.gate.gate import Item, Reading
+    from commentary_llm.script.gate.reading import Item, Reading
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
 _AHEAD = frozenset(
