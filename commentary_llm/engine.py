@@ -36,7 +36,7 @@ from commentary_llm.pipeline.flow import Flow, Sink
 from commentary_llm.pipeline.hearing import Hearing, LiveHearing, Silence
 from commentary_llm.pipeline.job import CueHandle
 from commentary_llm.pipeline.speaker import Speaker
-from commentary_llm.pipeline.timeline import SpeechTimeline
+from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
 from commentary_llm.pipeline.writer import LineWriter, TextBudget
 from commentary_llm.ranks import world
 from commentary_llm.script import Director, FactGate, LineHistory, PromptBuilder, TemplateWriter
@@ -54,6 +54,7 @@ _DRAIN_S = 30.0
 _MIN_BATCH = 4  # KV slots: the next cue's prompt need not wait for the last one's slots
 ReportStep = Callable[[str], None]
 MakeHearing = Callable[["Recognizer"], Hearing]
+OnOpen = Callable[[Segment], None]
 
 
 def _no_progress(step: str) -> None:
@@ -72,6 +73,7 @@ class CommentaryEngine:
         *,
         clock: StreamClock | None = None,
         sinks: Sequence[Sink] = (),
+        on_open: OnOpen | None = None,
         hearing: MakeHearing | None = None,
     ) -> None:
         """Puts ready parts together; `start` makes them. Raises ConfigError without a match."""
@@ -113,7 +115,7 @@ class CommentaryEngine:
         elif recognizer is not None:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
-        timeline = SpeechTimeline()
+        timeline = SpeechTimeline(on_open)
         self._flow = Flow(
             match=self.match,
             director=Director(),
@@ -135,14 +137,16 @@ class CommentaryEngine:
         comm: MPI.Comm | None = None,
         clock: StreamClock | None = None,
         sinks: Sequence[Sink] = (),
+        on_open: OnOpen | None = None,
         hearing: MakeHearing | None = None,
         progress: ReportStep = _no_progress,
     ) -> CommentaryEngine:
         """Loads the models, warms them up and returns the engine, on rank 0.
 
         Every rank of `comm` (by default MPI's world under mpirun, else a single rank) calls this with the same
-        configuration; what comes after `comm` matters on rank 0 alone. `hearing` makes the source of the rolling
-        transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`.
+        configuration; what comes after `comm` matters on rank 0 alone. `sinks` get speech and records when they are
+        final, `on_open` each segment of speech as it is placed (see SpeechTimeline). `hearing` makes the source of the
+        rolling transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`.
 
         Ranks above 0 serve the language model here and raise SystemExit(0) when rank 0 closes the engine. Raises
         ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
@@ -162,7 +166,9 @@ class CommentaryEngine:
                 progress("loading the recogniser")
                 recognizer = load_recognizer(config)
             progress("warming up")
-            return cls(config, generator, synthesizer, recognizer, clock=clock, sinks=sinks, hearing=hearing)
+            return cls(
+                config, generator, synthesizer, recognizer, clock=clock, sinks=sinks, on_open=on_open, hearing=hearing
+            )
         except BaseException:
             generator.close()
             raise

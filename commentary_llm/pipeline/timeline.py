@@ -7,6 +7,7 @@ what a sink has already been given cannot be changed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,10 +54,15 @@ class Busy:
 
 
 class SpeechTimeline:
-    """The voice's schedule. Thread-safe."""
+    """The voice's schedule. Thread-safe.
 
-    def __init__(self) -> None:
+    `on_open` is told of each segment as soon as it has its place, from the thread that opens it: the segment then still
+    grows and may be cut, which is what a live player wants. It must not wait.
+    """
+
+    def __init__(self, on_open: Callable[[Segment], None] | None = None) -> None:
         self._lock = threading.Lock()
+        self._on_open = on_open
         self._open: list[Segment] = []  # in order of start, not yet released
         self._released: Segment | None = None  # the last one; later speech follows it
 
@@ -87,7 +93,9 @@ class SpeechTimeline:
                 start_s = max(now_s, last.end_s + pause_s)
             segment = Segment(event_id, text, start_s, sample_rate_hz, urgency, interruptible)
             self._open.append(segment)
-            return segment
+        if self._on_open is not None:
+            self._on_open(segment)
+        return segment
 
     def append(self, segment: Segment, samples: np.ndarray) -> bool:
         """Adds decoded PCM. False when the segment was cut or withdrawn meanwhile: stop synthesising it."""
