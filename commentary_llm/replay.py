@@ -122,11 +122,31 @@ def _load_recording(args: argparse.Namespace) -> Recording:
     return read_jsonl(args.match or builtin_match_path())
 
 
+@dataclass(frozen=True)
+class ReplayResult:
+    """A finished replay: its files are written."""
+
+    recording: Recording
+    records: list[CueRecord]  # in stream order, with their times in the sound
+    summary: ReplaySummary
+    exit_code: ExitCode
+
+
 def run_replay(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs the `replay` command on every rank. Returns rank 0's exit code; raises CommentaryError there."""
+    result = replay_match(args, comm)
+    return ExitCode.OK if result is None else result.exit_code
+
+
+def replay_match(args: argparse.Namespace, comm: MPI.Comm | None) -> ReplayResult | None:
+    """Replays the match that the options name and prints its summary, on every rank; the result is rank 0's alone.
+
+    Raises CommentaryError on rank 0. A rank above 0 leaves by SystemExit when rank 0 closes the engine, and gets None
+    when rank 0 has refused the input.
+    """
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
-            return 0  # rank 0 has refused the input and says so
+            return None  # rank 0 has refused the input and says so
         CommentaryEngine.start(EngineConfig.build(**engine_options(args)), comm=comm)
     try:
         plan = plan_replay(args)
@@ -155,7 +175,7 @@ class _Replay:
         self.started = perf_counter()
         self.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
-    def run(self) -> int:
+    def run(self) -> ReplayResult:
         plan = self.plan
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as progress:
@@ -187,7 +207,8 @@ class _Replay:
             raise ended
         print_summary(summary, self.console)
         self.console.print(f"written to {plan.out}/", highlight=False)
-        return ExitCode.INTERRUPTED if ended is not None else ExitCode.OK
+        code = ExitCode.INTERRUPTED if ended is not None else ExitCode.OK
+        return ReplayResult(plan.recording, records, summary, code)
 
     def _feed(self, engine: CommentaryEngine, step: ReportStep, advance: Callable[[], None]) -> None:
         """Submits the events at the replay's pace. Raises the engine's error when it fails."""
@@ -305,4 +326,4 @@ def _uninterruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-__all__ = ["ReplayPlan", "plan_replay", "run_replay", "title_of"]
+__all__ = ["ReplayPlan", "ReplayResult", "plan_replay", "replay_match", "run_replay", "title_of"]

@@ -1,0 +1,1 @@
+"""How good a match's commentary was, in figures: who spoke, how true, how varied, how soon."""
