@@ -80,7 +80,7 @@ def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], 
     spoken = [record for record in records if is_spoken(record)]
     wrong = [fact for record in spoken for fact in audit(record)]
     due = [record for record in records if record.dropped != _GAVE_WAY]
-    sources = {source: 0 for source in ("model", "template", "opener")}
+    sources = dict.fromkeys(("model", "template", "opener"), 0)
     for record in spoken:
         sources[heard_source(record)] += 1
     return Evaluation(

@@ -35,10 +35,7 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("without openers", _wording(evaluation.wording_without_openers)),
         ("words a cue", decimal(evaluation.mean_words)),
         ("speech a cue", f"{decimal(evaluation.mean_speech_s, 2)} s"),
-        (
-            "over the next urgent",
-            f"{overlap.lines} lines, {overlap.total_s:.1f} s in all, {overlap.max_s:.1f} s at most",
-        ),
+        ("over the next urgent", f"{overlap.lines} lines, {overlap.total_s:.1f} s, at most {overlap.max_s:.1f} s"),
         ("first heard in time", percent(evaluation.first_heard_in_time)),
         ("last sample in time", percent(evaluation.last_ready_in_time)),
         ("dropped", _counts(evaluation.dropped)),
