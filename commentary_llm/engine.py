@@ -99,7 +99,9 @@ class CommentaryEngine:
             candidates=config.candidates,
         )
         few_shot = config.llm != LLM_MODEL if config.few_shot is None else config.few_shot
-        prompts = PromptBuilder(generator.chat, config.match, speaker, examples=few_shot)
+        prompts = PromptBuilder(
+            generator.chat, config.match, speaker, examples=few_shot, count_tokens=generator.count_tokens
+        )
         writer = LineWriter(
             generator,
             prompts,

@@ -7,7 +7,8 @@ import random
 from commentary_llm.match import EventType, MatchState
 from commentary_llm.script.cue import Cue
 from commentary_llm.script.facts import Facts, minute_of
-from commentary_llm.script.templates.slots import called, fill_slots, number_word
+from commentary_llm.script.names import called
+from commentary_llm.script.templates.slots import fill_slots, number_word
 
 _ENDS_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
 

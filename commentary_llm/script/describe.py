@@ -1,10 +1,14 @@
-"""The plain statement of an event: one factual line for prompts, training data and the last resort."""
+"""The plain statement of an event: one factual line, at full length as the last resort, short for prompts."""
 
 from __future__ import annotations
 
-from commentary_llm.match import EventType, MatchEvent, MatchState, ShotOutcome, VarDecision
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from commentary_llm.match import EventType, MatchEvent, MatchState, ShotOutcome, Team, VarDecision
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.script.facts import facts_of
+from commentary_llm.script.names import called, name_book
 
 _SITUATION = {
     "penalty": "penalty",
@@ -74,19 +78,52 @@ def describe(event: MatchEvent, state: MatchState) -> str:
     "Goal for Argentina: Lionel Messi, penalty, minute 23. Argentina 1, France 0."
     `state` is the match right after `event`.
     """
-    what = _what(event, state)
+    naming = _Naming(player=lambda key: state.player(key).name, team=lambda team: team.name)
+    what = _what(event, state, naming)
     if event.period < 5:
         what += f", minute {MatchTime(event.period, event.elapsed_s).label}"
     return f"{what}. {score_sentence(state)}"
 
 
-def _what(event: MatchEvent, state: MatchState) -> str:
+def event_line(event: MatchEvent, state: MatchState) -> str:
+    """The same for a prompt, in as few tokens as say it: minute first, names as commentators call them, who leads.
+
+    "23' Goal for Argentina: Messi, penalty. Argentina lead 1-0." No minute in a shoot-out, whose score it gives.
+    """
+    short = name_book(state.info).surnames
+    what = _what(event, state, _Naming(player=lambda key: short[key], team=called))
+    minute = f"{MatchTime(event.period, event.elapsed_s).label}' " if event.period < 5 else ""
+    return f"{minute}{what}. {_standing(event, state)}"
+
+
+def _standing(event: MatchEvent, state: MatchState) -> str:
+    """ "Argentina lead 2-1.", "Goalless.", "Level 1-1.", "France win 4-2 on penalties."."""
+    pair, where = state.score, ""
+    if state.shootout is not None:
+        pair, where = state.shootout, " on penalties"
+    high, low = max(pair.home, pair.away), min(pair.home, pair.away)
+    over = event.type is EventType.MATCH_END
+    if high == low:
+        return "Goalless." if not (high or where or over) else f"{'Drawn' if over else 'Level'} {high}-{low}{where}."
+    ahead = state.info.home if pair.home > pair.away else state.info.away
+    return f"{called(ahead)} {'win' if over else 'lead'} {high}-{low}{where}."
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """How players (by id) and teams are written."""
+
+    player: Callable[[str], str]
+    team: Callable[[Team], str]
+
+
+def _what(event: MatchEvent, state: MatchState, naming: _Naming) -> str:
     facts = facts_of(event, state)
     sides = [key[2:] for key in facts.roles.get("side", ())]
-    team = state.team(sides[0]).name if sides else ""
+    team = naming.team(state.team(sides[0])) if sides else ""
 
     def name(player_id: str | None) -> str:
-        return state.player(player_id).name if player_id is not None else ""
+        return naming.player(player_id) if player_id is not None else ""
 
     player = name(event.player)
     kind = event.type
@@ -106,7 +143,7 @@ def _what(event: MatchEvent, state: MatchState) -> str:
         parts = [player, *how, f"assist {name(event.assist)}" if event.assist else ""]
         return f"Goal for {team}: " + ", ".join(filter(None, parts)) if any(parts) else f"Goal for {team}"
     if kind is EventType.OWN_GOAL:
-        other = state.opponent_of(sides[0]).name
+        other = naming.team(state.opponent_of(sides[0]))
         return f"Own goal by {player or team}, goal for {other}"
     if kind is EventType.SHOT:
         result = _OUTCOME[event.outcome] if event.outcome else "no goal"

@@ -169,6 +169,12 @@ def spoken_team_name(name: str) -> str:
     return " ".join(kept) or name
 
 
+def called(team: Team) -> str:
+    """The team as a commentator calls it; a short name in capitals ("ARG") is for boards."""
+    short = team.short_name
+    return short if short and not short.isupper() and len(short) > 3 else spoken_team_name(team.name)
+
+
 def surname(player: Player) -> str:
     """What a commentator says for short: "Messi", "Di María", "ter Stegen", "Neymar"."""
     words = player.name.split()

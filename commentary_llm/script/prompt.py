@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from commentary_llm.errors import ConfigError
-from commentary_llm.match import EventType, MatchInfo
-from commentary_llm.script.cue import Cue, Urgency
-from commentary_llm.script.describe import describe
+from commentary_llm.match import MatchInfo
+from commentary_llm.script.cue import Cue
+from commentary_llm.script.describe import event_line
 from commentary_llm.script.facts import facts_of
 from commentary_llm.script.hints import Hint, hint_text, hints_of
 from commentary_llm.script.personas import Persona, persona
@@ -16,31 +17,32 @@ from commentary_llm.script.personas import Persona, persona
 Chat = Callable[[str, list[tuple[str, str]]], str]
 
 _MARK = "\u0002cue\u0003"
-_HEARD_WORDS = 20
-_SAID_WORDS = 14
+LIMIT_TOKENS = 48  # of the text after the prefix: each costs about half a millisecond on a laptop
+_SAID_WORDS = (8, 5)
+_HEARD_WORDS = (8, 4)
+_PIECES = re.compile(r"[^\W\d_]+|\S")
 _RULES = (
     "For each event say one or two short sentences, present tense. Use only the names and facts of the event line. "
+    "Where the line has begun already, go on from its last word and say something new. "
     "Never invent a player, score, minute or anything else. No questions, no history, no talk about yourself."
 )
 # Made-up names: one that leaks into the output is unknown to the fact gate and refused.
 _EXAMPLES = (
     (
-        "Goal for Norhaven: Tilde Marsk, header, assist Ove Lunt, minute 34. Norhaven 1, Castrel 0.",
-        "Marsk heads it in! Set up by Lunt, and Norhaven lead one-nil!",
+        "34' Goal for Norhaven: Marsk, header, assist Lunt. Norhaven lead 1-0.",
+        "Goal! Marsk! Headed home from a Lunt delivery, and Norhaven go in front!",
     ),
     (
-        "Shot for Castrel: Baro Quint, saved by Iven Hollo, minute 51. Norhaven 1, Castrel 0.",
-        "Quint goes for goal, and Hollo saves!",
+        "Said: Lunt delivery, and Norhaven go in front!\n"
+        "51' Shot for Castrel: Quint, saved by Hollo. Norhaven lead 1-0. Also: long range.",
+        "Saved! Hollo is equal to it from distance.",
     ),
-    ("Yellow card: Ove Lunt of Norhaven, minute 60. Norhaven 1, Castrel 0.", "Lunt is booked."),
+    ("60' Yellow card: Lunt of Norhaven. Norhaven lead 1-0.", "Yellow card for Lunt. No complaints from Norhaven."),
     (
-        "Substitution, Castrel: Remy Dast on for Baro Quint, minute 66. Norhaven 1, Castrel 0.",
-        "Castrel bring on Dast, and Quint makes way.",
+        "66' Substitution, Castrel: Dast on for Quint. Norhaven lead 1-0.",
+        "Change for Castrel. Dast comes on, and Quint makes way.",
     ),
-    (
-        "Castrel: Remy Dast to Ulf Serrin, minute 71. Norhaven 1, Castrel 0.",
-        "Dast finds Serrin, Castrel still trail one-nil.",
-    ),
+    ("71' Castrel: Dast to Serrin. Norhaven lead 1-0. Also: left.", "Down the left, Dast finds Serrin."),
 )
 
 
@@ -51,10 +53,21 @@ class PromptBuilder:
     paragraphs, works as well. `prefix` + `text(cue, …)` is the whole prompt.
     """
 
-    def __init__(self, chat: Chat, info: MatchInfo, speaker: Persona | None = None, *, examples: bool = True) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        info: MatchInfo,
+        speaker: Persona | None = None,
+        *,
+        examples: bool = True,
+        count_tokens: Callable[[str], int] | None = None,
+        limit_tokens: int = LIMIT_TOKENS,
+    ) -> None:
         """`examples`: show a few events with their lines first; a model trained on these prompts needs none.
 
-        Raises ConfigError when `chat` does not leave the text of the last turn as it is.
+        `count_tokens`: the model's own (`Generator.count_tokens`); an estimate for English without it. `text` stays
+        under `limit_tokens` where event line and opener alone do. Raises ConfigError when `chat` does not leave the
+        text of the last turn as it is.
         """
         speaker = speaker or persona("neutral")
         shown = _EXAMPLES if examples else ()
@@ -65,6 +78,8 @@ class PromptBuilder:
             raise ConfigError("the chat template changed or repeated the last turn; expected it once, as given")
         self.prefix = head
         self._suffix = tail
+        self._count = count_tokens or _estimate
+        self._limit_tokens = limit_tokens
 
     @staticmethod
     def system(info: MatchInfo, speaker: Persona) -> str:
@@ -83,28 +98,43 @@ class PromptBuilder:
     ) -> str:
         """The part of the prompt that changes: what was said and heard last, the event in one plain line, the opener.
 
-        `said`: the last lines, oldest first (`LineHistory.last(2)`). `heard`: what the recogniser made of the stadium's
+        `said`: the last lines, oldest first (`LineHistory.last(1)`). `heard`: what the recogniser made of the stadium's
         announcer lately; the prompt marks it as hearsay. `hints`: by default those of the event. `opener`: whole words
         that begin the assistant's turn; the model goes on after them, first with a space.
+
+        Event line and opener are always there. Hints, the end of what was said and what was heard follow in this order
+        as far as `limit_tokens` allows.
         """
-        parts = []
-        if said:
-            parts.append("Just said: " + " / ".join(_clip(line, _SAID_WORDS) for line in said))
-        if heard.strip():
-            parts.append(f'Announcer heard: "{_clip(heard, _HEARD_WORDS)}"')
-        mood = _mood(cue)
+        line = event_line(cue.event, cue.state)
+        end = self._suffix + opener.rstrip()
         if hints is None:
             hints = hints_of(facts_of(cue.event, cue.state))
-        parts.append(describe(cue.event, cue.state) + hint_text(hints) + (f" {mood}" if mood else ""))
-        return "\n".join(parts) + self._suffix + opener.rstrip()
+        shown: tuple[Hint, ...] = ()
+        for hint in hints:
+            if self._fits(line + hint_text((*shown, hint)) + end):
+                shown = (*shown, hint)
+        line += hint_text(shown)
+        for forms in (_said_forms(said), _heard_forms(heard)):
+            longest = next((form for form in forms if self._fits(f"{form}\n{line}{end}")), None)
+            if longest is not None:
+                line = f"{longest}\n{line}"
+        return line + end
+
+    def _fits(self, text: str) -> bool:
+        return self._count(text) < self._limit_tokens
 
 
-def _mood(cue: Cue) -> str:
-    if cue.urgency is Urgency.URGENT and cue.excitement >= 0.7 and cue.event.type is not EventType.CARD:
-        return "(Shout it.)"
-    return ""
+def _estimate(text: str) -> int:
+    """Tokens of `text` for want of a tokenizer: words, marks and digits one by one, long words in pieces of four."""
+    return sum(-(-len(piece) // 4) for piece in _PIECES.findall(text))
 
 
-def _clip(text: str, words: int) -> str:
-    found = " ".join(text.split()).split(" ")
-    return " ".join(found[:words]) + (" …" if len(found) > words else "")
+def _said_forms(said: Sequence[str]) -> list[str]:
+    """The end of the last line, longest first: what comes next should sound different."""
+    words = " ".join(said[-1:]).split()
+    return [f"Said: {' '.join(words[-count:])}" for count in _SAID_WORDS] if words else []
+
+
+def _heard_forms(heard: str) -> list[str]:
+    words = heard.split()
+    return [f'Heard: "{" ".join(words[:count])}"' for count in _HEARD_WORDS] if words else []

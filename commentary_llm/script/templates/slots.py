@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from commentary_llm.match import EventType, MatchState, Team
+from commentary_llm.match import EventType, MatchState
 from commentary_llm.script.cue import Cue
 from commentary_llm.script.facts import Facts, minute_of
-from commentary_llm.script.names import name_book, spoken_team_name
+from commentary_llm.script.names import called, name_book
 
 _SMALL = ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
@@ -15,12 +15,6 @@ _SMALL = ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def number_word(value: int) -> str:
     """Up to twelve in words, as written English has it."""
     return _SMALL[value] if 0 <= value < len(_SMALL) else str(value)
-
-
-def called(team: Team) -> str:
-    """The team as a commentator calls it; a short name in capitals ("ARG") is for boards."""
-    short = team.short_name
-    return short if short and not short.isupper() and len(short) > 3 else spoken_team_name(team.name)
 
 
 def fill_slots(cue: Cue, facts: Facts, rng: random.Random) -> dict[str, str]:
