@@ -40,6 +40,7 @@ from commentary_llm.match.feeds.recording import Recording, listed
 from commentary_llm.match.match import Match
 from commentary_llm.match.roster import lineup_problems
 
+_BOM = b"\xef\xbb\xbf"
 _PLAYER_FIELDS = ("player", "player_on", "assist", "goalkeeper", "opponent", "receiver")
 
 
@@ -61,6 +62,36 @@ def read_jsonl(path: Path) -> Recording:
     if problems or info is None:
         raise InputError(f"{path} has {len(problems)} fault{'s' * (len(problems) != 1)}:\n{listed(problems)}")
     return Recording(info, tuple(event for _, event in numbered))
+
+
+class EventLines:
+    """Events of one match, read line by line as a live feed sends them: the same format and checks as in a file.
+
+    Whether an event fits those before it is for `Match` to say.
+    """
+
+    def __init__(self, info: MatchInfo) -> None:
+        self._match_id = info.id
+        self._names = NameIndex(info)
+
+    def event(self, line: bytes, number: int, default_id: str) -> MatchEvent | None:
+        """The event on a line; None for a blank line and for the match record of this match, which a file begins with.
+
+        `default_id` is given to an event that has no id. Raises InputError listing every fault, with `number`.
+        """
+        problems: list[str] = []
+        record = _record(line.removeprefix(_BOM), number, problems) if line.strip() else None
+        event = None
+        if record is not None and record.get("type") == "match":
+            if record.get("id") != self._match_id:
+                problems.append(
+                    f"line {number}: field id: the match {record.get('id')!r}, but this is match {self._match_id!r}"
+                )
+        elif record is not None:
+            event = _event({"event_id": default_id, **record}, number, self._names, problems)
+        if problems:
+            raise InputError("; ".join(problems))
+        return event
 
 
 def write_jsonl(recording: Recording, path: Path) -> None:
@@ -86,25 +117,30 @@ def _records(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, A
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the match file {path}: {error.strerror or error}") from error
-    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
-        except UnicodeDecodeError as error:
-            problems.append(f"line {number}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8")
-        except json.JSONDecodeError as error:
-            problems.append(
-                f"line {number}: not a whole JSON record ({error.msg} at column {error.colno}); the line is damaged "
-                "or cut off"
-            )
-        except (ValueError, RecursionError) as error:
-            problems.append(f"line {number}: not a usable JSON record ({error})")
-        else:
-            if isinstance(record, dict):
+    for number, line in enumerate(raw.removeprefix(_BOM).split(b"\n"), start=1):
+        if line.strip():
+            record = _record(line, number, problems)
+            if record is not None:
                 yield number, record
-            else:
-                problems.append(f"line {number}: a JSON {type(record).__name__}; expected an object {{…}}")
+
+
+def _record(line: bytes, number: int, problems: list[str]) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        problems.append(f"line {number}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8")
+    except json.JSONDecodeError as error:
+        problems.append(
+            f"line {number}: not a whole JSON record ({error.msg} at column {error.colno}); the line is damaged "
+            "or cut off"
+        )
+    except (ValueError, RecursionError) as error:
+        problems.append(f"line {number}: not a usable JSON record ({error})")
+    else:
+        if isinstance(record, dict):
+            return record
+        problems.append(f"line {number}: a JSON {type(record).__name__}; expected an object {{…}}")
+    return None
 
 
 def _no_constant(name: str) -> NoReturn:
