@@ -27,7 +27,7 @@ from .tensors import read_specs
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 
-Kind = Literal["llama-hf", "llama-int8", "llama-int8-shards", "whisper-onnx", "piper-onnx"]
+Kind = Literal["llama-hf", "llama-int8", "llama-int8-shards", "tensorrt-llm-engines", "whisper-onnx", "piper-onnx"]
 
 
 class _Record(BaseModel):
@@ -145,6 +145,7 @@ def write_artifact(
     built_from: tuple[Upstream, ...] = (),
     ranks: int | None = None,
     padding: Padding | None = None,
+    gpu_compute_capability: str | None = None,
 ) -> Iterator[ArtifactWriter]:
     """Builds an artifact beside `target` and moves it into place only when it is whole and on disk.
 
@@ -176,6 +177,7 @@ def write_artifact(
                 ranks=ranks,
                 dtype=writer.dtype,
                 padding=padding,
+                gpu_compute_capability=gpu_compute_capability,
                 files=_describe_files(built),
                 extra=writer.extra,
             )

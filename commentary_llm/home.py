@@ -29,6 +29,11 @@ def shards_dir(model: str, ranks: int) -> Path:
     return commentary_home() / "shards" / model / f"int8-tp{ranks}"
 
 
+def llm_engines_dir(model: str, ranks: int) -> Path:
+    """TensorRT-LLM engines of `model` for `ranks` tensor-parallel ranks."""
+    return commentary_home() / "engines" / model / f"tensorrt-llm-tp{ranks}"
+
+
 LLM_MODEL = "smollm2-135m-commentator"  # fine-tuned on this engine's prompts; see checkpoints/finetune
 ASR_MODEL = "whisper-tiny.en"
 TTS_MODEL = "piper-en_US-joe-medium"
