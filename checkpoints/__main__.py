@@ -14,6 +14,7 @@ from commentary_llm.home import LLM_MODEL, commentary_home
 from . import build
 from .fetch import PACKAGES, fetch
 from .progress import Reporter
+from .tensorrt_llm import command as tensorrt_llm
 from .verify import Finding, verify
 
 _MEGABYTE = 1_000_000
@@ -48,9 +49,21 @@ def _parser() -> argparse.ArgumentParser:
     perplexity = add("perplexity", _perplexity, "Compare the import with its INT8 form; the last line is JSON.")
     perplexity.add_argument("--text", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
     perplexity.add_argument("--context", type=_positive, default=512, metavar="TOKENS", help="tokens (default 512)")
+    engines = commands.add_parser("engines", help="engines for NVIDIA GPUs", description="Engines for NVIDIA GPUs.")
+    _engine_commands(engines.add_subparsers(dest="engine_command", required=True))
     for command in (quantize, shard, perplexity):
         command.add_argument("--model", default=LLM_MODEL, help=f"name of an imported model (default {LLM_MODEL})")
     return parser
+
+
+def _engine_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "Build TensorRT-LLM engines of an imported model on this machine's GPUs, one rank each: "
+        "mpirun -n 2 --bind-to none python -m checkpoints engines build-llm"
+    )
+    build_llm = commands.add_parser("build-llm", help="build TensorRT-LLM engines (under mpirun)", description=text)
+    tensorrt_llm.add_options(build_llm, _positive)
+    build_llm.set_defaults(run=tensorrt_llm.run)
 
 
 def _positive(text: str) -> int:
