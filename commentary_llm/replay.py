@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,11 +18,10 @@ from asr_tts.audio.background import Background
 from asr_tts.audio.crowd import CrowdNoise
 from asr_tts.audio.mixer import MixReport
 from asr_tts.audio.reader import AudioReader
-from asr_tts.recognizer.word_error import word_errors
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine, MakeHearing, ReportStep, load_voice
 from commentary_llm.errors import CommentaryError, ConfigError, ExitCode, InputError
-from commentary_llm.match import EventType, MatchState
+from commentary_llm.match import EventType
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.providers import PROVIDERS, load_provider
@@ -37,7 +32,8 @@ from commentary_llm.pipeline.outputs import REPORT, SOUND, ReplayOutputs
 from commentary_llm.pipeline.record import CueRecord, ReplaySummary
 from commentary_llm.ranks import go_ahead
 from commentary_llm.report.page import write_report
-from commentary_llm.report.summary import print_summary, summarise
+from commentary_llm.report.summary import print_summary
+from commentary_llm.runs import BED_RATE_HZ, interruptible, summary_of, title_of, uninterruptible
 from commentary_llm.stadium import StadiumTrack, ensure_stadium_track, moments
 
 if TYPE_CHECKING:
@@ -46,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HEARING_WAIT_S = 10.0
-_BED_RATE_HZ = 22_050
 _DRAIN_S = 60.0
 
 # Thousands a match, and the announcer says nothing about them: not worth a listening window each.
@@ -158,7 +153,7 @@ def replay_match(args: argparse.Namespace, comm: MPI.Comm | None) -> ReplayResul
     console = Console(stderr=True)
     for warning in plan.recording.warnings:
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    with _interruptible():
+    with interruptible():
         return _Replay(plan, outputs, comm, console).run()
 
 
@@ -195,7 +190,7 @@ class _Replay:
                 except (KeyboardInterrupt, CommentaryError) as error:
                     ended = error
                     step("ended early: writing what was said so far")
-                with _uninterruptible():
+                with uninterruptible():
                     engine.drain(_DRAIN_S if ended is None else 0.0)
                     step("mixing")
                     records, mix = self._finish(engine)
@@ -260,70 +255,24 @@ class _Replay:
         audio = self.track.audio if self.track else plan.audio
         background: Background
         if audio is not None:
-            background = AudioReader(audio, _BED_RATE_HZ)
+            background = AudioReader(audio, BED_RATE_HZ)
         else:
-            background = CrowdNoise(moments(plan.recording.events, plan.times), _BED_RATE_HZ, seed=plan.config.seed)
+            background = CrowdNoise(moments(plan.recording.events, plan.times), BED_RATE_HZ, seed=plan.config.seed)
         return self.outputs.finish(background, self.clock.now_s(), title_of(engine.match.state))
 
     def _summarise(self, engine: CommentaryEngine, records: list[CueRecord], mix: MixReport) -> ReplaySummary:
         plan = self.plan
-        info = plan.recording.info
-        return ReplaySummary(
-            match_id=info.id,
-            title=title_of(engine.match.state),
-            home=info.home.name,
-            away=info.away.name,
-            source=info.source,
-            backend=engine.generator.description,
-            recognizer=engine.recognizer.description if engine.recognizer else None,
-            synthesizer=engine.synthesizer.description,
+        return summary_of(
+            engine,
+            plan.recording.info,
+            records,
+            mix,
             ranks=self.comm.Get_size() if self.comm is not None else 1,
             speed=str(plan.pace),
             wall_s=perf_counter() - self.started,
-            audio_s=mix.duration_s,
-            loudness_lufs=mix.integrated_lufs,
-            true_peak_dbtp=mix.true_peak_dbtp,
-            events=engine.match.accepted,
-            duplicates=engine.match.duplicates,
-            late=engine.match.late,
-            skipped_unknown=sum(plan.recording.skipped.values()),
             started_at=self.started_at,
-            versions={name: version(name) for name in ("commentary-llm", "torch", "onnxruntime", "mpi4py", "numpy")},
-            **summarise(records, word_errors),
+            skipped=sum(plan.recording.skipped.values()),
         )
 
 
-def title_of(state: MatchState) -> str:
-    """ "Argentina 3-3 France (4-2 on penalties)"."""
-    title = f"{state.info.home.name} {state.score.home}-{state.score.away} {state.info.away.name}"
-    if state.shootout is not None:
-        title += f" ({state.shootout.home}-{state.shootout.away} on penalties)"
-    return title
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the replay as Ctrl-C does: mpirun turns the one into the other."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _uninterruptible() -> Iterator[None]:
-    """Further Ctrl-C while the files are being finished would leave them half-written."""
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-__all__ = ["ReplayPlan", "ReplayResult", "plan_replay", "replay_match", "run_replay", "title_of"]
+__all__ = ["ReplayPlan", "ReplayResult", "plan_replay", "replay_match", "run_replay"]

@@ -1,0 +1,89 @@
+"""What a replay and a live run have in common at their end: how they are stopped, and what they add up to."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from types import FrameType
+
+from asr_tts.audio.mixer import MixReport
+from asr_tts.recognizer.word_error import word_errors
+from commentary_llm.engine import CommentaryEngine
+from commentary_llm.match import MatchInfo, MatchState
+from commentary_llm.pipeline.record import CueRecord, ReplaySummary
+from commentary_llm.report.summary import summarise
+
+BED_RATE_HZ = 22_050  # of the crowd under the speech
+
+
+def title_of(state: MatchState) -> str:
+    """ "Argentina 3-3 France (4-2 on penalties)"."""
+    title = f"{state.info.home.name} {state.score.home}-{state.score.away} {state.info.away.name}"
+    if state.shootout is not None:
+        title += f" ({state.shootout.home}-{state.shootout.away} on penalties)"
+    return title
+
+
+def summary_of(
+    engine: CommentaryEngine,
+    info: MatchInfo,
+    records: list[CueRecord],
+    mix: MixReport,
+    *,
+    ranks: int,
+    speed: str,
+    wall_s: float,
+    started_at: str,
+    skipped: int,
+) -> ReplaySummary:
+    """The figures of a finished run. `skipped`: what its source held that was no usable event."""
+    return ReplaySummary(
+        match_id=info.id,
+        title=title_of(engine.match.state),
+        home=info.home.name,
+        away=info.away.name,
+        source=info.source,
+        backend=engine.generator.description,
+        recognizer=engine.recognizer.description if engine.recognizer else None,
+        synthesizer=engine.synthesizer.description,
+        ranks=ranks,
+        speed=speed,
+        wall_s=wall_s,
+        audio_s=mix.duration_s,
+        loudness_lufs=mix.integrated_lufs,
+        true_peak_dbtp=mix.true_peak_dbtp,
+        events=engine.match.accepted,
+        duplicates=engine.match.duplicates,
+        late=engine.match.late,
+        skipped_unknown=skipped,
+        started_at=started_at,
+        versions={name: version(name) for name in ("commentary-llm", "torch", "onnxruntime", "mpi4py", "numpy")},
+        **summarise(records, word_errors),
+    )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: mpirun turns the one into the other."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def uninterruptible() -> Iterator[None]:
+    """Further Ctrl-C while the files are being finished would leave them half-written."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
