@@ -39,8 +39,8 @@ def verify(reporter: Reporter) -> list[Finding]:
 
 
 def _artifacts() -> list[Path]:
-    shards = commentary_home() / "shards"
-    found = {path for root in (models_dir(), *_folders(shards)) for path in _folders(root)}
+    shards, engines = commentary_home() / "shards", commentary_home() / "engines"
+    found = {path for root in (models_dir(), *_folders(shards), *_folders(engines)) for path in _folders(root)}
     found |= {models_dir() / name for name in (LLM_MODEL, ASR_MODEL, TTS_MODEL)}
     found.add(quantized_dir(LLM_MODEL))
     return sorted(found)

@@ -88,12 +88,10 @@ def _build(model: str, options: EngineOptions, team: _Team, reporter: Reporter) 
     source, target = models_dir() / model, llm_engines_dir(model, team.ranks)
     library, versions, gpu, gpus_per_node = _prepare(source, options, team)
     with contextlib.ExitStack() as stack:
-        out, scratch, config = team.step(
-            lambda: _open(stack, source, target, options, team, versions, gpu, gpus_per_node)
-        )
-        places = team.texts(f"{out}\n{scratch}", _PLACE_TAG)[0].split("\n")
+        opened = team.step(lambda: _open(stack, source, target, options, team, versions, gpu, gpus_per_node))
+        places = team.texts("\n".join(map(str, opened)), _PLACE_TAG)[0].split("\n")
         out, scratch = Path(places[0]), Path(places[1])
-        config = team.step(lambda: config or _config_seen(scratch))
+        config = team.step(lambda: _config_seen(scratch))
         reporter.say(f"rank {team.rank} of {team.ranks}: {gpu.name} (GPU {gpu.index}), {options.quantization}")
         checkpoint = None
         if options.quantization == "w8a8":

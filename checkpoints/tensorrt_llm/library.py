@@ -124,7 +124,7 @@ def _options_of(target: Any) -> set[str] | None:
         return set(fields)
     callables = [target]
     if inspect.isclass(target):  # the class that has the options may stand behind another one that passes them on
-        callables = [base.__init__ for base in target.__mro__ if "__init__" in vars(base) and base is not object]
+        callables = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)]
         callables.append(target)
     names: set[str] = set()
     open_ended = False
