@@ -1,4 +1,4 @@
-"""The command line: `python -m commentary_llm replay | bench`."""
+"""The command line: `python -m commentary_llm replay | serve | bench`."""
 
 from __future__ import annotations
 
@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
     _engine_options(replay)
 
+    serve = commands.add_parser(
+        "serve",
+        help="comment on a running match",
+        description="Comments on a running match: event lines in, speech and captions out as they are spoken.",
+    )
+    _serve_options(serve)
     bench = commands.add_parser("bench", help="measure speed; the last line is JSON")
     bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
     bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
@@ -100,6 +106,44 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, help="also write the JSON here")
     _engine_options(bench)
     return parser
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    tracker = parser.add_argument_group("match")
+    tracker.add_argument(
+        "--match-info",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="both line-ups: a match file; its first line will do",
+    )
+    tracker.add_argument(
+        "--events",
+        default="-",
+        metavar="WHERE",
+        help="event lines from a file or FIFO, - for standard input, or tcp:HOST:PORT to listen there for a tracker, "
+        "which gets an answer to each line (default: -)",
+    )
+    sound = parser.add_argument_group("stadium sound")
+    sound.add_argument(
+        "--audio", metavar="WHERE", help="live: a FIFO, - for standard input, or a stream's address, as PyAV reads them"
+    )
+    sound.add_argument("--audio-rate", type=int, metavar="HZ", help="--audio is raw s16le mono at this rate")
+    outputs = parser.add_argument_group("results")
+    outputs.add_argument(
+        "--pcm",
+        metavar="WHERE",
+        help="speech as an unbroken stream in real time, raw s16le mono at the voice's rate (22050 Hz as it comes): "
+        "a file or FIFO, or - for standard output",
+    )
+    outputs.add_argument(
+        "--captions",
+        metavar="WHERE",
+        help="captions as JSON lines: a file or FIFO, or - for standard output (default: -, unless --pcm goes there)",
+    )
+    outputs.add_argument("--out", type=Path, default=Path("out"), help="folder for the files at the end (default: out)")
+    outputs.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound file")
+    _engine_options(parser)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,6 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from commentary_llm.replay import run_replay
 
             return run_replay(args, comm)
+        if args.command == "serve":
+            from commentary_llm.serve import run_serve
+
+            return run_serve(args, comm)
         from commentary_llm.bench import run_bench
 
         return run_bench(args, comm)

@@ -19,7 +19,7 @@ from commentary_llm.pipeline.timeline import Segment
 
 
 class Captions:
-    """Writes the lines above; without an outlet it writes nothing."""
+    """Writes the lines above; without an outlet it writes nothing. Also a `Sink`, for the records."""
 
     def __init__(self, outlet: Outlet | None) -> None:
         self._outlet = outlet
@@ -30,6 +30,9 @@ class Captions:
     def ended(self, segment: Segment, at_s: float) -> None:
         cut = segment.cut_s is not None
         self.write({"type": "caption_end", "event_id": segment.event_id, "end_s": round(at_s, 3), "cut_off": cut})
+
+    def speech(self, segment: Segment) -> None:
+        """Told already, when it could be heard."""
 
     def cue(self, record: CueRecord) -> None:
         self.write({"type": "cue", "record": record.model_dump(mode="json")})
