@@ -39,9 +39,9 @@ class EngineConfig(BaseModel):
     few_shot: bool | None = Field(
         default=None, description="show the model examples first; by default unless it was trained on these prompts"
     )
-    candidates: int = Field(default=3, ge=1, le=8, description="completions decoded at once for each cue")
-    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    candidates: int = Field(default=4, ge=1, le=8, description="completions decoded at once for each cue")
+    temperature: float = Field(default=0.9, ge=0.0, le=2.0)
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
     repetition_penalty: float = Field(default=1.05, ge=1.0, le=2.0)
     max_new_tokens: int = Field(default=40, ge=4, le=256)
     seed: int = Field(default=0, ge=0)

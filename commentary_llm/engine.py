@@ -40,6 +40,7 @@ from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
 from commentary_llm.pipeline.writer import LineWriter, TextBudget
 from commentary_llm.ranks import world
 from commentary_llm.script import Director, FactGate, LineHistory, PromptBuilder, TemplateWriter
+from commentary_llm.script.history import WHOLE_MATCH_S
 from commentary_llm.script.personas import persona
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class CommentaryEngine:
         self._listener: Listener | None = None
         self._hearing: Hearing = Silence()
         speaker = persona(config.persona)
-        history = LineHistory()
+        history = LineHistory(WHOLE_MATCH_S)
         sampling = SamplingParams(
             max_new_tokens=config.max_new_tokens,
             temperature=config.temperature,

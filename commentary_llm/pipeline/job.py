@@ -87,6 +87,8 @@ class CueJob:
     handle: CueHandle
     announced: str = ""  # what the announcement really says, where known
     heard: str = ""
+    opener: str = ""  # words with prepared sound that begin the line
+    covered_until_s: float = 0.0  # in perf_counter seconds: until then sound that is already placed is heard
     listened: bool = False  # only then is `announced` held against `heard`
     source: str = "none"
     source_reason: str = ""
@@ -137,6 +139,7 @@ class CueJob:
             reason=self.cue.reason,
             deadline_s=self.cue.deadline_s,
             text=text,
+            opener=self.opener,
             source=self.source if text else "none",
             source_reason=self.source_reason,
             dropped=dropped,

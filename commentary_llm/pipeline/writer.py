@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns
 
-from commentary_llm.generation import FinishReason, GenerationRequest, Generator, SamplingParams
+from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
+from commentary_llm.pipeline.candidates import Candidate, best_of
 from commentary_llm.pipeline.job import CueJob
-from commentary_llm.pipeline.record import Refusal
-from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, PromptBuilder, TemplateWriter
+from commentary_llm.script import FactGate, LineHistory, PromptBuilder, TemplateWriter
+from commentary_llm.script.choice import Room
 from commentary_llm.script.cue import Urgency
 from commentary_llm.script.facts import match_seconds
 
@@ -18,8 +19,9 @@ log = logging.getLogger(__name__)
 
 _MIN_REST_S = 0.05  # less time than this is not worth a decode step
 _SAID_LINES = 1  # each costs the prompt up to 20 tokens of prefill, about 15 ms on a laptop
-# A true clause shorter than this ("The shot.") tells nobody anything by itself: it waits for the next one to pass too.
-_MIN_WORDS = 4
+_TO_SOUND_S = 0.06  # from a clause handed over to its first sample, on a laptop
+# Where nothing is being heard meanwhile, the others get this long to finish once one line is whole.
+_PATIENCE_S = 0.12
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,6 @@ class TextBudget:
             Urgency.NOTE: self.note_s,
             Urgency.FILL: self.fill_s,
         }[urgency]
-
-
-@dataclass
-class _Candidate:
-    """One completion as it streams in."""
-
-    splitter: ClauseSplitter
-    held: list[str] = field(default_factory=list)  # true clauses not handed on yet
-    passed: list[str] = field(default_factory=list)  # all its true clauses
-    words: int = 0  # in them
-    alive: bool = True
 
 
 class LineWriter:
@@ -73,39 +64,49 @@ class LineWriter:
         self._budget = budget
 
     def write(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
-        """Yields the clauses of the line, each already true at the cue's state; fills in the job's text fields.
+        """Yields the sentences that follow the cue's opener, each true at its state; fills in the job's text fields.
 
-        The first candidate to get a clause past the gate becomes the line; it ends at its own end, at its first
-        refused clause, or at the cue's word limit. Yields nothing when `superseded` turns true before the first clause.
+        All candidates are heard out for as long as the opener (or speech before it) sounds, and the best true one
+        becomes the line; where none is true in time, a template is. The line ends at its own end, at its first
+        refused clause, or at the cue's word limit. Yields nothing when `superseded` turns true before the first
+        sentence, nor when there is nothing true to add to the opener.
         """
-        said: list[str] = []
-        for clause in self._from_model(job, superseded):
-            said.append(clause)
-            yield clause
-        if not said and not superseded():
-            line = self._templates.write(job.cue)
-            job.source = "template"
-            said.append(line)
-            yield line
+        said = [job.opener] if job.opener else []
+        for sentence in self._from_model(job, superseded):
+            said.append(sentence)
+            yield sentence
+        if job.source != "model" and not superseded():
+            line = self._templates.write(job.cue, job.opener)
+            job.source = "template" if line else "opener"
+            if line:
+                said.append(line)
+                yield line
         if said:
-            self._history.add(" ".join(said), match_seconds(job.cue.event))
+            self._history.add(" ".join(said), match_seconds(job.cue.event), job.opener)
 
     def _from_model(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
         cue = job.cue
-        started = perf_counter()
-        budget_s = self._budget.of(cue.urgency)
+        started_s = perf_counter()
+        # Nothing is gained by giving up while something is still being heard.
+        give_up_s = max(started_s + self._budget.of(cue.urgency) - _MIN_REST_S, job.covered_until_s - _TO_SOUND_S)
+        covered = job.covered_until_s - _TO_SOUND_S > started_s
+        choose_s = job.covered_until_s - _TO_SOUND_S if covered else give_up_s
         request = GenerationRequest(
             prefix=self._prompts.prefix,
-            text=self._prompts.text(cue, self._history.last(_SAID_LINES), job.heard),
+            text=self._prompts.text(cue, self._history.last(_SAID_LINES), job.heard, opener=job.opener),
             sampling=self._sampling,
             priority=int(cue.urgency),
-            deadline_ms=(budget_s + 2.0) * 1e3,
+            deadline_ms=(self._budget.of(cue.urgency) + 2.0) * 1e3,
         )
         job.marks.prompted = perf_counter_ns()
         handle = self._generator.submit(request)
-        candidates = [_Candidate(ClauseSplitter()) for _ in range(self._sampling.candidates)]
+        room = Room(job.opener, max(1, cue.max_words - len(job.opener.split())))
+        candidates = [
+            Candidate(number, cue, room, self._gate, self._history)
+            for number in range(1, self._sampling.candidates + 1)
+        ]
         job.candidates = len(candidates)
-        chosen: _Candidate | None = None
+        chosen: Candidate | None = None
         late = False
         try:
             for chunk in handle:
@@ -113,48 +114,27 @@ class LineWriter:
                 job.generated_tokens += chunk.tokens
                 if superseded():
                     break
-                if chosen is None and perf_counter() - started > budget_s - _MIN_REST_S:
-                    late = True
-                    break
                 candidate = candidates[chunk.candidate]
-                if not candidate.alive or (chosen is not None and candidate is not chosen):
-                    continue
-                clauses = list(candidate.splitter.push(chunk.text))
-                if chunk.finish_reason is FinishReason.STOP:
-                    clauses += candidate.splitter.flush()
-                for clause in clauses:
-                    text = self._admit(job, candidate, clause)
-                    if text is None:
-                        candidate.alive = False
+                if chosen is None or candidate is chosen:
+                    job.refusals += candidate.push(chunk)
+                if chosen is None:
+                    now_s = perf_counter()
+                    if not covered and any(each.whole for each in candidates):
+                        choose_s = min(choose_s, now_s + _PATIENCE_S)
+                    if now_s >= choose_s or not any(each.open for each in candidates):
+                        chosen = best_of(candidates)
+                    if chosen is None and now_s >= give_up_s:
+                        late = True
                         break
-                    candidate.held.append(text)
-                    if chosen is None and candidate.words < _MIN_WORDS:
-                        continue
-                    chosen = candidate
-                    job.source, job.source_reason = "model", f"candidate {chunk.candidate + 1} passed the gate"
-                    yield " ".join(candidate.held)
-                    candidate.held.clear()
-                if chunk.finish_reason is not None:
-                    candidate.alive = False
-                if not (chosen.alive if chosen is not None else any(c.alive for c in candidates)):
+                if chosen is not None:
+                    job.source, job.source_reason = "model", f"candidate {chosen.number} is the best true one"
+                    yield from chosen.take()
+                    if not chosen.open:
+                        break
+                elif not any(each.open for each in candidates):
                     break
         finally:
             self._generator.cancel(handle)
             job.prompt_tokens, job.cached_tokens = handle.prompt_tokens, handle.cached_tokens
         if chosen is None:
-            job.source_reason = "no checked clause before the deadline" if late else "no candidate passed the gate"
-
-    def _admit(self, job: CueJob, candidate: _Candidate, clause: str) -> str | None:
-        """The clause as it may be spoken, or None: refused, or the line is long enough."""
-        words = len(clause.split())
-        if candidate.words + words > job.cue.max_words:
-            return None
-        verdict = self._gate.check(clause, job.cue, self._history, context=" ".join(candidate.passed))
-        if not verdict.ok:
-            job.refusals.append(
-                Refusal(text=clause, cause=verdict.cause.value if verdict.cause else "", detail=verdict.detail)
-            )
-            return None
-        candidate.words += words
-        candidate.passed.append(clause)
-        return clause
+            job.source_reason = "no true line before the deadline" if late else "no candidate passed the gate"

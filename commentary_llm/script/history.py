@@ -1,4 +1,4 @@
-"""What was said and when, in match time: nothing is said twice within fifteen match minutes."""
+"""What was said and when, in match time: no sentence comes twice, and worn phrases can be told from new ones."""
 
 from __future__ import annotations
 
@@ -6,42 +6,51 @@ from collections import deque
 
 from commentary_llm.script.clauses import ClauseSplitter
 from commentary_llm.script.tokens import normalize_line
+from commentary_llm.script.wording import Bigram, bigrams, without_opener
 
 REPEAT_WINDOW_S = 15 * 60.0
+WHOLE_MATCH_S = float("inf")
 # "Goal!" or "Corner, Argentina." may come back; a sentence may not.
 _MIN_CLAUSE_WORDS = 4
+_LINES_KEPT = 64  # of those asked for with `last`
 
 
 class LineHistory:
-    """Lines said, by match seconds (see `facts.match_seconds`). Shared by gate and templates; one per match."""
+    """Lines said, by match seconds (see `facts.match_seconds`). Shared by gate, templates and choice; one per match.
+
+    Nothing is said again for `window_s` of match time. A line may begin with an opener, which comes back on purpose:
+    only what follows it counts as said.
+    """
 
     def __init__(self, window_s: float = REPEAT_WINDOW_S) -> None:
         self._window_s = window_s
-        self._lines: deque[tuple[float, str]] = deque(maxlen=4096)
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._said_at: dict[str, float] = {}
+        self._bigrams: set[Bigram] = set()
 
-    def add(self, line: str, match_s: float) -> None:
-        """Remembers `line` and its longer clauses as said at `match_s`."""
-        self._lines.append((match_s, line))
+    def add(self, line: str, match_s: float, opener: str = "") -> None:
+        """Remembers `line` as said at `match_s`, and its clauses; `opener` are the prepared words it begins with."""
+        self._lines.append(line)
+        own = without_opener(line, opener)
         splitter = ClauseSplitter()
-        for text in {line, *splitter.push(line), *splitter.flush()}:
+        for text in {line, own, *splitter.push(own), *splitter.flush()} - {opener, ""}:
             self._said_at[normalize_line(text)] = match_s
-        if len(self._said_at) > 8192:
-            self._said_at = {text: at for text, at in self._said_at.items() if match_s - at < self._window_s}
+        self._bigrams.update(bigrams(line))
 
     def said(self, text: str, match_s: float) -> bool:
         """Whether `text` (four words or more) was said less than the window before `match_s`."""
-        normal = normalize_line(text)
-        if len(normal.split()) < _MIN_CLAUSE_WORDS:
-            return False
-        at = self._said_at.get(normal)
-        return at is not None and abs(match_s - at) < self._window_s
+        return len(normalize_line(text).split()) >= _MIN_CLAUSE_WORDS and self.said_whole(text, match_s)
 
     def said_whole(self, line: str, match_s: float) -> bool:
         """Whether `line`, of any length, was said less than the window before `match_s`."""
         at = self._said_at.get(normalize_line(line))
         return at is not None and abs(match_s - at) < self._window_s
 
+    def new_share(self, text: str) -> float:
+        """Share in [0, 1] of the pairs of neighbouring words of `text` that were not said yet; 1 for a single word."""
+        pairs = bigrams(text)
+        return len(set(pairs) - self._bigrams) / len(pairs) if pairs else 1.0
+
     def last(self, count: int) -> list[str]:
-        """The last `count` lines, oldest first."""
-        return [line for _, line in list(self._lines)[-count:]] if count else []
+        """The last `count` lines (at most 64), oldest first."""
+        return list(self._lines)[-count:] if count else []

@@ -21,6 +21,7 @@ from commentary_llm.match import (
 from commentary_llm.match.feeds import builtin_match_path, load_provider, read_jsonl
 from commentary_llm.match.match import Match
 from commentary_llm.script import PERSONAS, Cue, FactGate, LineHistory, TemplateWriter, describe, match_seconds, persona
+from commentary_llm.script.choice import repeats_opener
 from commentary_llm.script.templates.grammar import sections
 
 GATE = FactGate()
@@ -192,3 +193,19 @@ def test_personas_differ(final_cues: dict[str, Cue]) -> None:
 
     assert "!" not in all_lines("dry")
     assert all_lines("excited") != all_lines("neutral")
+
+
+def test_after_an_opener_none_of_its_words_come_again() -> None:
+    for cue in cues_of(read_jsonl(builtin_match_path()), max_words=20):
+        first = next(TemplateWriter(LineHistory()).lines(cue)).text.split(" ")
+        opener = " ".join(first[:2]).rstrip(",.!") + "!"
+        text = TemplateWriter(LineHistory()).write(cue, opener)
+        assert not repeats_opener(text, opener), (opener, text)
+        assert len(text.split()) + 2 <= 20
+        assert not text or GATE.check(text, cue, context=opener).ok
+
+
+def test_an_opener_may_have_said_it_all(final_cues: dict[str, Cue]) -> None:
+    cue = final_cues["wcf-002"]
+    everything = " ".join(line.text for line in TemplateWriter(LineHistory()).lines(cue))
+    assert TemplateWriter(LineHistory()).write(cue, everything) == ""

@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from commentary_llm.script.choice import repeats_opener
+from commentary_llm.script.clauses import ClauseSplitter
 from commentary_llm.script.cue import Cue
 from commentary_llm.script.describe import describe
 from commentary_llm.script.facts import Facts, facts_of, match_seconds
@@ -43,22 +45,27 @@ class TemplateWriter:
         self._gate = FactGate()
         self._used_at: dict[str, float] = {}
 
-    def write(self, cue: Cue) -> str:
-        """A line for `cue`, checked by the fact gate, unlike any said within the last fifteen match minutes.
+    def write(self, cue: Cue, opener: str = "") -> str:
+        """A line for `cue`, checked by the fact gate, unlike any in the history's window.
 
         Where every form was used up, the plain statement of the event (see `describe`), which carries the minute.
+        With an `opener`: what follows it and says none of its words again, '' when there is nothing more to say.
         """
         now_s = match_seconds(cue.event)
         for line in self.lines(cue):
-            if self._history.said_whole(line.text, now_s) or self._repeats_clause(line.text, cue):
+            text = _rest(line.text, opener)
+            words = len(text.split()) + len(opener.split())
+            if not text or (opener and words > cue.max_words) or self._said(text, opener, now_s):
+                continue
+            if not self._gate.check(text, cue, self._history, context=opener).ok:
                 continue
             for form in filter(None, (line.form, line.tail)):
                 self._used_at[form.pattern] = now_s
-            return line.text
-        return describe(cue.event, cue.state)
+            return text
+        return "" if opener else describe(cue.event, cue.state)
 
-    def _repeats_clause(self, text: str, cue: Cue) -> bool:
-        return not self._gate.check(text, cue, self._history).ok
+    def _said(self, text: str, opener: str, now_s: float) -> bool:
+        return any(self._history.said_whole(line, now_s) for line in {text, f"{opener} {text}".strip()})
 
     def lines(self, cue: Cue) -> Iterator[TemplateLine]:
         """All lines that fit the cue, best first; each form once."""
@@ -121,3 +128,11 @@ class TemplateWriter:
         if self._persona.name == "dry":
             text = text.replace("!", ".")
         return text[0].upper() + text[1:]
+
+
+def _rest(text: str, opener: str) -> str:
+    """The sentences of `text` that say no word of `opener` again."""
+    if not opener:
+        return text
+    splitter = ClauseSplitter(min_comma_words=99)
+    return " ".join(s for s in [*splitter.push(text), *splitter.flush()] if not repeats_opener(s, opener))

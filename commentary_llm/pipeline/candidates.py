@@ -1,0 +1,93 @@
+"""The completions of one request as they stream in: cut into clauses, each clause judged, the best true line found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from commentary_llm.generation import FinishReason, TokenChunk
+from commentary_llm.pipeline.record import Refusal
+from commentary_llm.script import ClauseSplitter, Cue, FactGate, LineHistory, match_seconds
+from commentary_llm.script.choice import UNSAYABLE, Draft, Room, score
+
+# A true line shorter than this ("The shot.") tells nobody anything; after an opener two words do ("From distance!").
+_MIN_WORDS, _MIN_WORDS_AFTER_OPENER = 4, 2
+_DANGLING = ",;:—–- "
+_ENDS = ".!?…\"'”’)"
+
+
+class Candidate:
+    """One completion. It ends at its own end, at its first refused clause, or where the room is full."""
+
+    def __init__(self, number: int, cue: Cue, room: Room, gate: FactGate, history: LineHistory) -> None:
+        """`number` from 1. Gate and history are asked, not changed."""
+        self.number = number
+        self.open = True  # more may come
+        self._cue, self._room, self._gate, self._history = cue, room, gate, history
+        self._splitter = ClauseSplitter()
+        self._passed: list[str] = []  # true clauses
+        self._taken = 0  # how many of them were handed on
+        self._words = 0
+        self._logprob, self._tokens = 0.0, 0
+
+    @property
+    def speakable(self) -> bool:
+        """Whether what passed so far is worth saying by itself."""
+        return self._words >= (_MIN_WORDS_AFTER_OPENER if self._room.opener else _MIN_WORDS)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has ended as a line worth saying."""
+        return not self.open and self.speakable
+
+    def push(self, chunk: TokenChunk) -> list[Refusal]:
+        """Takes in what one decode step added; returns what the gate refused."""
+        if not self.open:
+            return []
+        self._logprob += chunk.logprob
+        self._tokens += chunk.tokens
+        clauses = list(self._splitter.push(chunk.text))
+        if chunk.finish_reason is FinishReason.STOP:
+            clauses += self._splitter.flush()
+        for clause in clauses:
+            if (words := len(clause.split())) + self._words > self._room.words:
+                self.open = False
+                return []
+            context = " ".join([self._room.opener, *self._passed]).strip()
+            verdict = self._gate.check(clause, self._cue, self._history, context=context)
+            if not verdict.ok:
+                self.open = False
+                return [Refusal(text=clause, cause=verdict.cause.value if verdict.cause else "", detail=verdict.detail)]
+            self._passed.append(clause)
+            self._words += words
+        if chunk.finish_reason is not None:
+            self.open = False
+        return []
+
+    def score(self) -> float:
+        """How good what passed so far is; see `script.choice`."""
+        if not self.speakable:
+            return UNSAYABLE
+        draft = Draft(" ".join(self._passed), self._logprob, self._tokens)
+        return score(draft, self._room, self._history, match_seconds(self._cue.event))
+
+    def take(self) -> list[str]:
+        """What passed and was not taken yet, sentence by sentence; a line that has ended does so with a full stop."""
+        sentences: list[str] = []
+        for index in range(self._taken, len(self._passed)):
+            clause = self._passed[index]
+            if index == 0:
+                clause = clause[0].upper() + clause[1:]
+            if sentences and sentences[-1][-1] not in _ENDS:
+                sentences[-1] += " " + clause
+            else:
+                sentences.append(clause)
+        self._taken = len(self._passed)
+        if sentences and not self.open and sentences[-1][-1] not in _ENDS:
+            sentences[-1] = sentences[-1].rstrip(_DANGLING) + "."
+        return sentences
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The best of those worth saying, the first among equals; None when there is none."""
+    found = max(candidates, key=Candidate.score, default=None)
+    return found if found is not None and found.score() > UNSAYABLE else None
