@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from commentary_llm.script.facts import Facts
+
+
+class Mood(str, Enum):
+    """How the voice takes an event. Few, so that what is synthesised ahead of a match can be shared."""
+
+    CALM = "calm"
+    LIVELY = "lively"
+    HOT = "hot"
+
+    @property
+    def excitement(self) -> float:
+        """The one excitement in [0, 1] that all of a mood's lines are spoken with."""
+        return _SPOKEN_AT[self]
+
+
+_SPOKEN_AT = {Mood.CALM: 0.2, Mood.LIVELY: 0.5, Mood.HOT: 0.85}
+_LIVELY_FROM, _HOT_FROM = 0.36, 0.68
+
+
+def mood_of(excitement: float) -> Mood:
+    """The mood of an excitement in [0, 1]."""
+    if excitement >= _HOT_FROM:
+        return Mood.HOT
+    return Mood.LIVELY if excitement >= _LIVELY_FROM else Mood.CALM
+
 
 # First match wins.
 _BASE = (

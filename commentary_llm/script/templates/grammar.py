@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import product
 
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
@@ -42,10 +43,11 @@ class Section:
 @lru_cache(maxsize=1)
 def sections() -> tuple[Section, ...]:
     """All bundled sections, read once."""
-    return tuple(section for name in _FILES for section in _read(name))
+    return tuple(section for name in _FILES for section in read_sections(files(__package__) / name))
 
 
-def _read(name: str) -> list[Section]:
+def read_sections(file: Traversable) -> list[Section]:
+    """The sections of one file, in its order."""
     found: list[Section] = []
     head: re.Match[str] | None = None
     lines: list[str] = []
@@ -54,13 +56,13 @@ def _read(name: str) -> list[Section]:
         if head is not None:
             found.append(_section(head, lines))
 
-    for raw in (files(__package__) / name).read_text(encoding="utf-8").splitlines():
+    for raw in file.read_text(encoding="utf-8").splitlines():
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
         match = _HEAD.fullmatch(line)
         if match is None:
-            assert head is not None, f"{name}: a line before the first section: {line!r}"
+            assert head is not None, f"{file.name}: a line before the first section: {line!r}"
             lines.append(line)
             continue
         close()
