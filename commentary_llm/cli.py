@@ -51,6 +51,9 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     ):
         default = _default(name.replace("-", "_"))
         group.add_argument(f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})")
+    group.add_argument(
+        "--llm-engines", metavar="DIR", help="TensorRT-LLM engines (default: those of --llm in the cache, if there)"
+    )
 
 
 def file_options() -> dict[str, str]:

@@ -26,6 +26,9 @@ class EngineConfig(BaseModel):
 
     backend: Literal["auto", "torch", "tensorrt_llm"] = "auto"
     llm: str = LLM_MODEL
+    llm_engines: str | None = Field(
+        default=None, description="folder of TensorRT-LLM engines; by default that of `llm` in the cache"
+    )
     asr: str = ASR_MODEL
     tts: str = TTS_MODEL
     compute_dtype: Literal["int8", "float32"] = Field(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ from checkpoints.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
-from commentary_llm.generation.backends import open_generator, serve_generator
-from commentary_llm.home import LLM_MODEL, models_dir, shards_dir
+from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
+from commentary_llm.generation.tensorrt_llm_backend.config import TensorRTLLMConfig
+from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir, shards_dir
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.metrics import Metrics
@@ -155,12 +157,14 @@ class CommentaryEngine:
         ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         comm = world() if comm is None else comm
-        backend_config = _backend_config(config, comm.size if comm is not None else 1)
+        ranks = comm.size if comm is not None else 1
+        backend_config, llm_engines = _backend_config(config, ranks), _llm_engines(config, ranks)
+        choice = select_backend(config.backend, llm_engines, comm)
         if comm is not None and comm.rank > 0:
-            serve_generator(config.backend, backend_config, comm)
+            serve_generator(choice.name, backend_config, comm, engines=llm_engines)
             raise SystemExit(0)
         progress("loading the language model")
-        generator = open_generator(config.backend, backend_config, comm)
+        generator = open_generator(choice.name, backend_config, comm, engines=llm_engines)
         try:
             progress("loading the voice")
             synthesizer = load_voice(config)
@@ -169,9 +173,11 @@ class CommentaryEngine:
                 progress("loading the recogniser")
                 recognizer = load_recognizer(config)
             progress("warming up")
-            return cls(
+            engine = cls(
                 config, generator, synthesizer, recognizer, clock=clock, sinks=sinks, on_open=on_open, hearing=hearing
             )
+            engine.metrics.labels["backend_choice"] = str(choice)
+            return engine
         except BaseException:
             generator.close()
             raise
@@ -243,6 +249,12 @@ def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
         threads=config.llm_threads,
         max_batch=max(_MIN_BATCH, config.candidates),
     )
+
+
+def _llm_engines(config: EngineConfig, ranks: int) -> TensorRTLLMConfig:
+    given = config.llm_engines
+    folder = Path(given).expanduser().absolute() if given is not None else llm_engines_dir(config.llm, ranks)
+    return TensorRTLLMConfig(engine_dir=folder, model=config.llm)
 
 
 def load_voice(config: EngineConfig) -> Synthesizer:

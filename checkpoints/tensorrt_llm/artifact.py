@@ -114,4 +114,5 @@ def check_engines(directory: Path, facts: EngineFacts, rank: int, gpu: Gpu, vers
         raise ArtifactError(
             f"{directory}: the manifest does not list {', '.join(missing)}; rebuild with `{facts.manifest.command}`"
         )
-    load_manifest(directory, kind=ENGINE_KIND, hash_files=(rank_file(rank), "config.json"))
+    small = [name for name in facts.manifest.files if not name.endswith(".engine")]
+    load_manifest(directory, kind=ENGINE_KIND, hash_files=(rank_file(rank), *small))

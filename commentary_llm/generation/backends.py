@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from commentary_llm.errors import ConfigError
+from commentary_llm.errors import CommentaryError, ConfigError
 
 from .interface import Generator
+from .tensorrt_llm_backend.config import TensorRTLLMConfig
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -22,44 +22,101 @@ BackendName = Literal["auto", "torch", "tensorrt_llm"]
 BACKENDS: tuple[BackendName, ...] = ("auto", "torch", "tensorrt_llm")
 
 
-def select_backend(name: str, engine_dir: Path | None = None) -> Literal["torch"]:
-    """Resolves "auto" and checks that the backend can run here; logs the choice and why. Raises ConfigError.
+@dataclass(frozen=True)
+class BackendChoice:
+    """The backend that generates, and why it and no other."""
 
-    "auto" means TensorRT-LLM where it is installed and `engine_dir` holds engines for it, else torch.
+    name: Literal["torch", "tensorrt_llm"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+def select_backend(name: str, engines: TensorRTLLMConfig | None = None, comm: MPI.Comm | None = None) -> BackendChoice:
+    """Resolves "auto", the same on all ranks of `comm` (which all call this); logs the choice and why.
+
+    "auto" means TensorRT-LLM where it is installed and engines for this rank count fit every rank's GPU, else torch.
+    What is asked for by name is taken as it is: when it cannot run, opening it says why. Raises ConfigError.
     """
     if name not in BACKENDS:
         raise ConfigError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
     if name == "torch":
-        log.info("generation backend: torch (as asked)")
-        return "torch"
-    if name == "auto":
-        if importlib.util.find_spec("tensorrt_llm") is None:
-            log.info("generation backend: torch (auto: tensorrt_llm is not installed)")
-            return "torch"
-        if engine_dir is None:
-            log.info("generation backend: torch (auto: tensorrt_llm is installed, but no engine directory was given)")
-            return "torch"
-    raise ConfigError(
-        f"backend {name!r} resolves to tensorrt_llm, and this build has no TensorRT-LLM backend yet; "
-        "choose backend 'torch', which runs the same model"
-    )
+        choice = BackendChoice("torch", "as asked")
+    elif name == "tensorrt_llm":
+        choice = BackendChoice("tensorrt_llm", "as asked")
+    else:
+        choice = _choose(engines, comm)
+    log.info("generation backend: %s", choice)
+    return choice
+
+
+def _choose(engines: TensorRTLLMConfig | None, comm: MPI.Comm | None) -> BackendChoice:
+    several = comm is not None and comm.Get_size() > 1
+    against = _against_tensorrt_llm(engines, comm.Get_rank() if comm else 0, comm.Get_size() if comm else 1)
+    if comm is not None and several:
+        from .torch_backend.peers import Peers, RankTimeouts
+
+        peers = Peers(comm, RankTimeouts())
+        against = peers.agree(against)  # one rank that cannot keeps all from it
+        peers.free()
+    if against:
+        return BackendChoice("torch", f"auto: {against}")
+    return BackendChoice("tensorrt_llm", "auto: installed, and the engines fit")
+
+
+def _against_tensorrt_llm(engines: TensorRTLLMConfig | None, rank: int, ranks: int) -> str:
+    """Why this rank cannot run TensorRT-LLM; '' when it can."""
+    from checkpoints.tensorrt_llm.machine import not_installed
+
+    if (why := not_installed()) is not None:
+        return why
+    if engines is None:
+        return "tensorrt_llm is installed, but no engine directory was given"
+    from .tensorrt_llm_backend.connect import fitting_engines
+
+    try:
+        fitting_engines(engines, rank, ranks)
+    except CommentaryError as error:
+        return str(error)
+    return ""
 
 
 def open_generator(
-    backend: str, config: TorchBackendConfig, comm: MPI.Comm | None, *, engine_dir: Path | None = None
+    backend: str, config: TorchBackendConfig, comm: MPI.Comm | None, *, engines: TensorRTLLMConfig | None = None
 ) -> Generator:
-    """On rank 0: the generator, ready. `comm` None means one rank. Raises as `open_torch_generator` and ConfigError."""
-    select_backend(backend, engine_dir)
+    """On rank 0: the generator, ready. `comm` None means one rank. Raises ConfigError and what the backend raises."""
+    if _resolved(backend, engines, comm) == "tensorrt_llm":
+        from .tensorrt_llm_backend.generator import open_tensorrt_llm_generator
+
+        return open_tensorrt_llm_generator(_given(engines), comm)
     from .torch_backend.generator import open_torch_generator
 
     return open_torch_generator(config, comm)
 
 
 def serve_generator(
-    backend: str, config: TorchBackendConfig, comm: MPI.Comm, *, engine_dir: Path | None = None
+    backend: str, config: TorchBackendConfig, comm: MPI.Comm, *, engines: TensorRTLLMConfig | None = None
 ) -> None:
     """On ranks above 0: serves until rank 0 closes its generator. Same arguments as there."""
-    select_backend(backend, engine_dir)
+    if _resolved(backend, engines, comm) == "tensorrt_llm":
+        from .tensorrt_llm_backend.worker import serve_tensorrt_llm_generator
+
+        serve_tensorrt_llm_generator(_given(engines), comm)
+        return
     from .torch_backend.worker import serve_torch_generator
 
     serve_torch_generator(config, comm)
+
+
+def _resolved(backend: str, engines: TensorRTLLMConfig | None, comm: MPI.Comm | None) -> str:
+    """A choice made before is taken as it is, so that it is made and logged once."""
+    return backend if backend in ("torch", "tensorrt_llm") else select_backend(backend, engines, comm).name
+
+
+def _given(engines: TensorRTLLMConfig | None) -> TensorRTLLMConfig:
+    if engines is None:
+        raise ConfigError(
+            "backend 'tensorrt_llm' needs the folder of its engines; give open_generator(engines=TensorRTLLMConfig(…))"
+        )
+    return engines
