@@ -97,32 +97,98 @@ install_project() {
     unlock_checkout
 }
 
-# Models for the rank counts given.
-prepare_models() {
-    "$VENV/bin/python" -m checkpoints setup --ranks "$@"
+# The interpreter that runs everything: COMMENTARY_PYTHON (an environment made elsewhere, such as the container image), or
+# .venv, which is made first.
+use_python() {
+    if [[ -n ${COMMENTARY_PYTHON:-} ]]; then
+        [[ -x $COMMENTARY_PYTHON ]] || die "COMMENTARY_PYTHON=$COMMENTARY_PYTHON is no program"
+        PYTHON_USED="$COMMENTARY_PYTHON"
+    else
+        PYTHON_USED="$VENV/bin/python"
+    fi
 }
 
-# Settings of Open MPI for ranks on one host; any of them can be overridden from outside.
+# Installs the project unless COMMENTARY_PYTHON names an environment that has it. $1: base or test.
+ready_python() {
+    use_python
+    if [[ -n ${COMMENTARY_PYTHON:-} ]]; then
+        (cd / && "$PYTHON_USED" -c 'import commentary_llm') 2>/dev/null ||
+            die "COMMENTARY_PYTHON=$COMMENTARY_PYTHON has no commentary_llm; install the project there"
+    else
+        install_project "$1"
+    fi
+}
+
+# Models for the rank counts given.
+prepare_models() {
+    "$PYTHON_USED" -m checkpoints setup --ranks "$@"
+}
+
+# A folder for the run's sockets and pipes. mpirun keeps a socket in it, and a socket's path may not pass 107 bytes, so
+# that TMPDIR may be too long.
+make_session() {
+    SESSION_DIR="$(mktemp -d /tmp/clm.XXXXXX)"
+    trap 'rm -rf -- "$SESSION_DIR"' EXIT
+}
+
+# Sets a variable for the ranks unless it is set already, and notes its name.
+job_default() {
+    local name=$1 value=$2
+    export "$name=${!name:-$value}"
+    JOB_VARIABLES+=("$name")
+}
+
+# Settings of Open MPI; any of them can be overridden from outside. $1: ranks. Uses BACKEND and HOSTFILE.
 mpi_environment() {
     local ranks=$1 cores
     cores="$(nproc)"
-    export PATH="$VENV/bin:$PATH"
+    JOB_VARIABLES=()
+    [[ -n ${COMMENTARY_PYTHON:-} ]] || export PATH="$VENV/bin:$PATH"
     if (( $(id -u) == 0 )); then # mpirun refuses root unless told twice
-        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+        job_default OMPI_ALLOW_RUN_AS_ROOT 1
+        job_default OMPI_ALLOW_RUN_AS_ROOT_CONFIRM 1
     fi
-    # shared memory only: no search for network hardware (1 s), no warnings where there is none
-    export OMPI_MCA_pml="${OMPI_MCA_pml:-ob1}" OMPI_MCA_btl="${OMPI_MCA_btl:-self,sm}"
-    # reading another process's memory is forbidden in many containers
-    export OMPI_MCA_smsc="${OMPI_MCA_smsc:-^cma}"
-    export OMPI_MCA_accelerator="${OMPI_MCA_accelerator:-null}"
-    export OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-1}"
-    export HWLOC_HIDE_ERRORS="${HWLOC_HIDE_ERRORS:-2}"
-    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(( cores > ranks ? cores / ranks : 1 ))}"
-    export TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
-    # mpirun keeps a socket in its session folder, and a socket's path may not pass 107 bytes: TMPDIR may be too long
-    SESSION_DIR="$(mktemp -d /tmp/clm.XXXXXX)"
-    export PRTE_MCA_prte_tmpdir_base="$SESSION_DIR"
-    trap 'rm -rf -- "$SESSION_DIR"' EXIT
+    if [[ ${BACKEND:-} != tensorrt_llm && -z ${HOSTFILE:-} ]]; then
+        # shared memory only: no search for network hardware (1 s), no warnings where there is none
+        job_default OMPI_MCA_pml ob1
+        job_default OMPI_MCA_btl self,sm
+        # reading another process's memory is forbidden in many containers
+        job_default OMPI_MCA_smsc ^cma
+        job_default OMPI_MCA_accelerator null
+    fi
+    # ranks that wait give their core to those that work; a follower of TensorRT-LLM would keep one busy for ever
+    job_default OMPI_MCA_mpi_yield_when_idle 1
+    job_default HWLOC_HIDE_ERRORS 2
+    job_default OMP_NUM_THREADS "$(( cores > ranks ? cores / ranks : 1 ))"
+    job_default TOKENIZERS_PARALLELISM false
+    if [[ -z ${HOSTFILE:-} ]]; then
+        job_default PRTE_MCA_prte_tmpdir_base "$SESSION_DIR" # Open MPI 5
+        job_default OMPI_MCA_orte_tmpdir_base "$SESSION_DIR" # Open MPI 4
+    fi
+}
+
+# Fills MPI_COMMAND with mpirun and its options. $1: ranks. Uses BACKEND, HOSTFILE and RANKS_PER_NODE.
+#
+# CUDA_VISIBLE_DEVICES is never set for one rank alone: TensorRT-LLM takes GPU (rank mod ranks on the node) itself, and
+# a rank that cannot see its peer's GPU has no direct way to it.
+mpi_command() {
+    local ranks=$1 name
+    MPI_COMMAND=(mpirun -n "$ranks")
+    if [[ -n ${HOSTFILE:-} ]]; then
+        MPI_COMMAND+=(--hostfile "$HOSTFILE" --map-by "ppr:$RANKS_PER_NODE:node")
+    fi
+    MPI_COMMAND+=(--bind-to none)
+    if [[ ${BACKEND:-} != tensorrt_llm && -z ${HOSTFILE:-} ]]; then
+        MPI_COMMAND+=(--oversubscribe)
+        return
+    fi
+    # Ranks on other nodes, and those that a container's launcher starts, get what is named; NCCL_*, TLLM_* and the like
+    # only where the user has set them.
+    for name in PATH LD_LIBRARY_PATH PYTHONPATH "${JOB_VARIABLES[@]}" $(compgen -e | grep -E \
+        '^(COMMENTARY_|CUDA_|NCCL_|TLLM_|TRTLLM_|FORCE_NCCL_ALL_REDUCE_STRATEGY$|FORCE_DETERMINISTIC$|FORCE_ALL_REDUCE_DETERMINISTIC$|UCX_)'); do
+        case $name in OMPI_* | PRTE_*) continue ;; esac # mpirun hands these on itself
+        if [[ -n ${!name+set} ]]; then MPI_COMMAND+=(-x "$name"); fi
+    done
 }
 
 # Pid of rank 0 below the mpirun with pid $1; nothing if it has not started within half a second.
@@ -156,12 +222,14 @@ pass_interrupt_on() {
 run_ranks() {
     local ranks=$1 code=0 seen=0 first_at=""
     shift
+    [[ -n ${SESSION_DIR:-} ]] || make_session
     mpi_environment "$ranks"
+    mpi_command "$ranks"
     INTERRUPTS=0
     trap 'INTERRUPTS=$(( INTERRUPTS + 1 ))' INT TERM
     # Job control gives mpirun a process group of its own, so that Ctrl-C on the terminal reaches this script only.
     set -m
-    mpirun -n "$ranks" --bind-to none --oversubscribe "$@" </dev/null &
+    "${MPI_COMMAND[@]}" "$@" </dev/null &
     MPIRUN_PID=$!
     set +m
     while :; do

@@ -33,5 +33,5 @@ done
 (( ${#ranks[@]} )) || ranks=(2)
 for count in "${ranks[@]}"; do check_ranks "$count"; done
 
-install_project "$what"
+ready_python "$what"
 prepare_models "${ranks[@]}"

@@ -9,10 +9,11 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     exit 0
 fi
 
-install_project test
+ready_python test
+make_session
 prepare_models 1 2 3 4
 mpi_environment 2
 cd -- "$ROOT"
 code=0
-"$VENV/bin/python" -m pytest "$@" || code=$?
+"$PYTHON_USED" -m pytest "$@" || code=$?
 exit "$code"

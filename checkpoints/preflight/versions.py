@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,11 +45,11 @@ class VersionTable:
 
 
 def installed_version(distribution: str) -> str | None:
-    """Version of an installed Python package; None where it is not installed."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+    """Version of an installed Python package, or of its form for one CUDA; None where it is not installed."""
+    for name in (distribution, f"{distribution}_cu13"):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return None
 
 
 def check_versions(
