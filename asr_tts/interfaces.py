@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,19 @@ class TensorSpec:
     shape: tuple[int, ...]
 
 
+class DeviceTensor(Protocol):
+    """A network's output that stayed where the network runs; read it only by feeding it to another network there."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+Tensor = np.ndarray | DeviceTensor
+
+
 class SpeechRuntime(Protocol):
     """One loaded network. `run` may be called from several threads; implementations hand out execution contexts."""
 
@@ -28,12 +41,24 @@ class SpeechRuntime(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]: ...
 
     @property
+    def profiles(self) -> tuple[Mapping[str, tuple[int, ...]], ...]:
+        """The input shapes it was made for, {input: shape} each; none when it takes all that `inputs` allows."""
+        ...
+
+    @property
     def description(self) -> str:
         """Runtime, device, precision: one line for logs and reports."""
         ...
 
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs the network once on host arrays. Raises EngineError naming the network and the bad tensor."""
+    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
+        """Runs the network once. Outputs named in `keep` may stay on the device, all others come as host arrays.
+
+        Raises EngineError naming the network and the bad tensor.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Runs every profile once, so that no later call pays for lazy set-up. Nothing where there are no profiles."""
         ...
 
 
@@ -75,6 +100,10 @@ class Recognizer(Protocol):
         """Model, runtime, precision: one line for logs and reports."""
         ...
 
+    def warm_up(self) -> None:
+        """Runs every network and shape once, so that no window of the match pays for lazy set-up."""
+        ...
+
     def transcribe(self, samples: np.ndarray, start_s: float = 0.0) -> Transcript:
         """Transcribes one window: float32 mono 16 kHz in [-1, 1], at most the network's (10 s); shorter is padded."""
         ...
@@ -102,8 +131,20 @@ class Synthesizer(Protocol):
         """Voice, runtime, precision: one line for logs and reports."""
         ...
 
-    def speak(self, text: str, style: SpeechStyle = SpeechStyle()) -> Speech:
-        """Speaks `text` (as written; it is normalised inside). Raises InputError for text without anything to say."""
+    @property
+    def identity(self) -> str:
+        """The same exactly while the same text in the same style gives the same sound; for keeping it."""
+        ...
+
+    def warm_up(self) -> None:
+        """Runs every network and shape once, so that no line of the match pays for lazy set-up."""
+        ...
+
+    def speak(self, text: str, style: SpeechStyle = SpeechStyle(), *, at_leisure: bool = False) -> Speech:
+        """Speaks `text` (as written; it is normalised inside). Raises InputError for text without anything to say.
+
+        `at_leisure`: as little work as can be rather than the first sound as soon as can be; the sound is the same.
+        """
         ...
 
     def synthesize(self, text: str, style: SpeechStyle = SpeechStyle()) -> Iterator[AudioChunk]:

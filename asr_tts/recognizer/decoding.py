@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr_tts.interfaces import SpeechRuntime
+from asr_tts.interfaces import SpeechRuntime, Tensor
+from asr_tts.recognizer.cache import open_cache
 from asr_tts.recognizer.model_config import WhisperConfig
+from commentary_llm.errors import ArtifactError
 
 # A phrase heard this often in a row is the decoder going in circles: it never stops by itself.
 LOOP_REPEATS = 4
@@ -49,6 +51,13 @@ class GreedyDecoder:
         self._network = network
         self._config = config
         self._max_new_tokens = min(max_new_tokens, config.max_tokens - len(config.prompt_ids))
+        if network.profiles:
+            places = network.profiles[0]["past_cache"][2]
+            if places < len(config.prompt_ids) + self._max_new_tokens - 1:
+                raise ArtifactError(
+                    f"whisper decoder: its cache has {places} places; {len(config.prompt_ids)} prompt tokens and "
+                    f"{self._max_new_tokens} more need more. Rebuild with `python -m checkpoints engines build`"
+                )
         never = np.zeros(config.vocabulary, np.float32)
         never[list(config.suppress_ids)] = -np.inf
         never[config.end_id + 1 :] = -np.inf  # no language, task or timestamp tokens after the prompt
@@ -56,23 +65,21 @@ class GreedyDecoder:
         self._never_first = never.copy()
         self._never_first[list(config.suppress_begin_ids)] = -np.inf
 
-    def decode(self, cross: Mapping[str, np.ndarray]) -> Decoded:
+    def decode(self, cross: Mapping[str, Tensor]) -> Decoded:
         """Decodes one window from the encoder's outputs (`cross_key_i`, `cross_value_i`, batch 1). Blocks.
 
         Raises EngineError when the network fails.
         """
         config = self._config
-        empty = np.zeros((1, config.heads, 0, config.head_size), np.float32)
-        cache = {f"past_{kind}_{layer}": empty for layer in range(config.decoder_layers) for kind in ("key", "value")}
-        tokens = np.array([config.prompt_ids], np.int64)
+        cache = open_cache(self._network, cross)
+        tokens = list(config.prompt_ids)
         start = config.prompt_ids.index(config.start_id)
         ids: list[int] = []
         logprob = 0.0
         no_speech_prob = 0.0
         counted = 0
         for step in range(self._max_new_tokens):
-            out = self._network.run({"tokens": tokens, **cache, **cross})
-            logits = out.pop("logits")[0]
+            logits = cache.advance(tokens)
             if step == 0:
                 # What follows the start token says whether anybody speaks; see OpenAI's `decoding.py`.
                 no_speech_prob = math.exp(_log_softmax_at(logits[start], config.no_speech_id))
@@ -88,8 +95,7 @@ class GreedyDecoder:
                 length, repeats = loop
                 kept = tuple(ids[: len(ids) - length * (repeats - 1)])
                 return Decoded(kept, no_speech_prob, logprob / counted, looped=True)
-            tokens = np.array([[token]], np.int64)
-            cache = {"past_" + name.removeprefix("present_"): value for name, value in out.items()}
+            tokens = [token]
         return Decoded(tuple(ids), no_speech_prob, logprob / max(counted, 1), looped=False)
 
 

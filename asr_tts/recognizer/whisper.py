@@ -15,13 +15,19 @@ from asr_tts.recognizer.decoding import Decoded, GreedyDecoder
 from asr_tts.recognizer.features import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
 from asr_tts.recognizer.model_config import WhisperConfig
 from asr_tts.recognizer.word_error import normalise_words
-from asr_tts.runtime import open_runtime
+from asr_tts.runtime import network_file, open_runtime
 from commentary_llm.errors import ArtifactError, InputError
 
 # Whisper learned to stop in the silence after the words: a window full to its edge makes it repeat itself.
 TAIL_S = 1.0
 # The fastest speech has some 7 tokens a second, so this bounds the time that one bad window can take.
 _TOKENS_PER_SECOND = 11
+
+
+def most_tokens(window_s: float) -> int:
+    """Tokens after the prompt that one window may take."""
+    return round(window_s * _TOKENS_PER_SECOND)
+
 
 # What Whisper writes when nobody speaks, learned from subtitles. None of it tells a commentator anything.
 _HALLUCINATIONS = frozenset(
@@ -85,11 +91,21 @@ class WhisperRecognizer:
         if not 1.0 <= window_s <= longest_s:
             raise InputError(f"recogniser window is {window_s} s; expected 1 to {longest_s:.0f} s")
         self._encoder = encoder
+        self._decoder_network = decoder
+        self._cross = [spec.name for spec in encoder.outputs]
+        if encoder.profiles:
+            frames = encoder.profiles[0]["mel"][2]
+            wanted = round((window_s + TAIL_S) * SAMPLE_RATE_HZ) // HOP_SAMPLES
+            if frames != wanted:
+                raise ArtifactError(
+                    f"whisper encoder: made for {frames} mel frames; a window of {window_s:g} s has {wanted}. "
+                    "Rebuild with `python -m checkpoints engines build --window-s`, or open it with its own window"
+                )
         self._config = config
         self._tokenizer = tokenizer
         self._limits = limits
         self._window_samples = round(window_s * SAMPLE_RATE_HZ)
-        self._decoder = GreedyDecoder(decoder, config, round(window_s * _TOKENS_PER_SECOND))
+        self._decoder = GreedyDecoder(decoder, config, most_tokens(window_s))
 
     @property
     def window_s(self) -> float:
@@ -99,6 +115,13 @@ class WhisperRecognizer:
     @property
     def description(self) -> str:
         return self._encoder.description
+
+    def warm_up(self) -> None:
+        """Runs every network and shape once, then a window of faint noise through all of them."""
+        self._encoder.warm_up()
+        self._decoder_network.warm_up()
+        noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ) * 0.01
+        self.decode(noise.astype(np.float32))
 
     def transcribe(self, samples: np.ndarray, start_s: float = 0.0) -> Transcript:
         """Transcribes one window: (N,) float32 mono 16 kHz in [-1, 1]; shorter than `window_s` is padded with silence.
@@ -123,7 +146,8 @@ class WhisperRecognizer:
         """What the networks make of one window, before any of it is rejected."""
         padded = np.zeros(self._window_samples + round(TAIL_S * SAMPLE_RATE_HZ), np.float32)
         padded[: len(samples)] = samples
-        return self._decoder.decode(self._encoder.run({"mel": log_mel(padded, self._config.mels)[None]}))
+        mel = log_mel(padded, self._config.mels)[None]
+        return self._decoder.decode(self._encoder.run({"mel": mel}, keep=self._cross))
 
     def _text(self, decoded: Decoded) -> str:
         limits = self._limits
@@ -145,8 +169,12 @@ def open_recognizer(
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; `python -m checkpoints setup` rebuilds it")
     return WhisperRecognizer(
-        open_runtime(model / "encoder.onnx", runtime, threads=threads, name="whisper encoder"),
-        open_runtime(model / "decoder.onnx", runtime, threads=threads, name="whisper decoder"),
+        open_runtime(
+            network_file(model, "encoder", runtime), runtime, threads=threads, name="whisper encoder", stage="asr"
+        ),
+        open_runtime(
+            network_file(model, "decoder", runtime), runtime, threads=threads, name="whisper decoder", stage="asr"
+        ),
         config,
         Tokenizer.from_file(str(path)),
         window_s=window_s,

@@ -7,22 +7,30 @@ from pathlib import Path
 from asr_tts.interfaces import SpeechRuntime
 from commentary_llm.errors import ConfigError
 
-RUNTIME_KINDS = ("onnxruntime",)
+RUNTIME_KINDS = ("onnxruntime", "tensorrt", "tensorrt_rtx")
+
+
+def network_file(folder: Path, network: str, kind: str) -> Path:
+    """Where the runtime `kind` finds a network in a model's folder: an ONNX graph, or an engine built from it."""
+    return folder / f"{network}.{'onnx' if kind == 'onnxruntime' else 'engine'}"
 
 
 def open_runtime(
-    path: Path | str, kind: str = "onnxruntime", *, threads: int = 1, name: str | None = None
+    path: Path | str, kind: str = "onnxruntime", *, threads: int = 1, name: str | None = None, stage: str = "speech"
 ) -> SpeechRuntime:
     """Loads the network at `path` with the runtime `kind`; `name` (default: the file's stem) appears in errors.
 
-    Raises ConfigError for a kind that this build does not have (never another one in its place) or a thread count
-    below 1, and ArtifactError for a file that is missing or not a valid network.
+    `threads` counts on the CPU; networks of one `stage` share a CUDA stream on a GPU. Raises ConfigError for an unknown
+    kind (never another one in its place), a kind whose library is not installed, or a thread count below 1, and
+    ArtifactError for a file that is missing, not a valid network, or built for another GPU or library.
     """
     if kind == "onnxruntime":
         # Imported here: ONNX Runtime takes 0.2 s to load and is of no use to ranks above 0.
         from asr_tts.runtime.onnxruntime_runtime import OnnxRuntime
 
         return OnnxRuntime(path, threads=threads, name=name)
-    raise ConfigError(
-        f"speech runtime {kind!r} is not available in this build (asked for {path}); choose one of {RUNTIME_KINDS}"
-    )
+    if kind in RUNTIME_KINDS:
+        from asr_tts.runtime.tensorrt_runtime import TensorRtRuntime
+
+        return TensorRtRuntime(path, kind, name=name, stage=stage)
+    raise ConfigError(f"speech runtime {kind!r} is not known (asked for {path}); choose one of {RUNTIME_KINDS}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from asr_tts.interfaces import TensorSpec
+from asr_tts.interfaces import Tensor, TensorSpec
+from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.profiles import METADATA_KEY, Profile, parse_profiles, zeros
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 # ONNX Runtime's exceptions share no base of their own below Exception.
@@ -73,7 +75,7 @@ class OnnxRuntime:
             )
         self._inputs = tuple(self._spec(value) for value in self._session.get_inputs())
         self._outputs = tuple(self._spec(value) for value in self._session.get_outputs())
-        self._input_names = frozenset(spec.name for spec in self._inputs)
+        self._profiles = parse_profiles(self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
         self._output_names = [spec.name for spec in self._outputs]
         self._threads = threads
 
@@ -101,19 +103,18 @@ class OnnxRuntime:
         precision = "/".join(sorted(floats)) or "integer"
         return f"{self._name}: ONNX Runtime {onnxruntime.__version__}, CPU, {threads}, {precision}"
 
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        return self._profiles
+
+    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
         """Runs the network once: every input by name in, every output by name out. Blocks; thread-safe.
 
-        Raises EngineError naming the network and the tensor when an input is missing, unknown, of another dtype or
-        shape than `inputs` says, or when the network itself fails.
+        Host memory is where this runtime works, so `keep` changes nothing. Raises EngineError naming the network and
+        the tensor when an input is missing, unknown, of another dtype or shape than `inputs` and `profiles` say, or
+        when the network itself fails.
         """
-        unknown = feeds.keys() - self._input_names
-        if unknown:
-            raise EngineError(
-                f"network {self._name!r} has no input {sorted(unknown)}; it takes {sorted(self._input_names)}"
-            )
-        for spec in self._inputs:
-            self._check(spec, feeds)
+        check_feeds(self._name, self._inputs, self._profiles, feeds)
         try:
             values = self._session.run(self._output_names, dict(feeds))
         except _ORT_ERRORS as error:
@@ -121,21 +122,7 @@ class OnnxRuntime:
             raise EngineError(f"network {self._name!r} failed on inputs {shapes}: {error}") from error
         return dict(zip(self._output_names, values, strict=True))
 
-    def _check(self, spec: TensorSpec, feeds: Mapping[str, np.ndarray]) -> None:
-        array = feeds.get(spec.name)
-        if array is None:
-            raise EngineError(f"network {self._name!r}: input {spec.name!r} is missing; it takes {self._wanted(spec)}")
-        fits = (
-            isinstance(array, np.ndarray)
-            and array.dtype == spec.dtype
-            and len(array.shape) == len(spec.shape)
-            and all(want in (-1, size) for want, size in zip(spec.shape, array.shape, strict=True))
-        )
-        if not fits:
-            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise EngineError(f"network {self._name!r}: input {spec.name!r} is {found}; expected {self._wanted(spec)}")
-
-    @staticmethod
-    def _wanted(spec: TensorSpec) -> str:
-        sizes = ", ".join("any" if size == -1 else str(size) for size in spec.shape)
-        return f"{spec.dtype} ({sizes})"
+    def warm_up(self) -> None:
+        """Runs every profile once on zeros."""
+        for profile in self._profiles:
+            self.run(zeros(self._inputs, profile))

@@ -30,11 +30,18 @@ _espeak: Any = None
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is voiced in one piece. `word_ends`: for each spoken word the index after its last entry in `ids`."""
+    """What is voiced in one piece: `lead` ids of its beginning, words with blanks and marks between, one id of its end.
+
+    For each spoken word: the index of its first entry in `ids`, the index after its last one, and the index after the
+    punctuation that follows it (that of the word where only a blank does).
+    """
 
     ids: tuple[int, ...]
     word_ends: tuple[int, ...]
-    terminator: str  # one of . ! ? or '' where the text just ended
+    terminator: str  # one of . ! ? or '' where the text just ended; , after the first part of one that was split
+    word_starts: tuple[int, ...] = ()
+    mark_ends: tuple[int, ...] = ()
+    lead: int = 2
 
 
 def load_pronunciations(path: Path | None = None) -> dict[str, str]:
@@ -138,7 +145,10 @@ class Phonemizer:
         """Piper's order: begin, then a pad after every phoneme, end. Phonemes the voice does not know are left out."""
         pad = self._phoneme_ids[_PAD]
         ids = [*self._phoneme_ids[_BEGIN], *pad]
+        lead = len(ids)
+        word_starts: list[int] = []
         word_ends: list[int] = []
+        mark_ends: list[int] = []
         in_word = False
         for phoneme in phonemes:
             known = self._phoneme_ids.get(phoneme)
@@ -147,13 +157,59 @@ class Phonemizer:
             between = phoneme == " " or phoneme in _PAUSES
             if between and in_word:
                 word_ends.append(len(ids))
+                mark_ends.append(len(ids))
+            if not between and not in_word:
+                word_starts.append(len(ids))
             in_word = not between
             ids += [*known, *pad]
+            if phoneme in _PAUSES and mark_ends:
+                mark_ends[-1] = len(ids)
         if in_word:
             word_ends.append(len(ids))
+            mark_ends.append(len(ids))
         ids += self._phoneme_ids[_END]
         last = next((phoneme for phoneme in reversed(phonemes) if phoneme != " "), "")
-        return Sentence(tuple(ids), tuple(word_ends), last if last in _ENDS else "")
+        terminator = last if last in _ENDS else ""
+        return Sentence(tuple(ids), tuple(word_ends), terminator, tuple(word_starts), tuple(mark_ends), lead)
+
+
+def split_sentence(sentence: Sentence, most_ids: int) -> list[Sentence]:
+    """Parts of at most `most_ids` ids each that say the same words; cut after punctuation where that lies well.
+
+    A word that is longer on its own stays whole: its part is longer than asked for.
+    """
+    frame = sentence.lead + 1  # ids that every part has besides its words
+    parts: list[Sentence] = []
+    first, words = 0, len(sentence.word_ends)
+    while first < words:
+        start = sentence.word_starts[first]
+        room = start + most_ids - frame
+        if sentence.mark_ends[-1] <= room:
+            parts.append(_part(sentence, first, words, sentence.terminator))
+            break
+        fitting = [word for word in range(first, words - 1) if sentence.mark_ends[word] <= room] or [first]
+        # Parts of about equal length sound better than a full one and a stump.
+        rest = sentence.mark_ends[-1] - start
+        target = start + rest / -(-rest // (most_ids - frame))
+        marked = [word for word in fitting if sentence.mark_ends[word] > sentence.word_ends[word]]
+        well = [word for word in marked if sentence.mark_ends[word] - start >= (most_ids - frame) / 3]
+        cut = min(well or fitting, key=lambda word: abs(sentence.mark_ends[word] - target))
+        parts.append(_part(sentence, first, cut + 1, "," if cut in marked else ""))
+        first = cut + 1
+    return parts
+
+
+def _part(sentence: Sentence, first: int, after: int, terminator: str) -> Sentence:
+    """Words `first` to `after` - 1 as a sentence of their own."""
+    start, stop = sentence.word_starts[first], sentence.mark_ends[after - 1]
+    shift = sentence.lead - start
+
+    def moved(places: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(place + shift for place in places[first:after])
+
+    ids = (*sentence.ids[: sentence.lead], *sentence.ids[start:stop], sentence.ids[-1])
+    starts, ends, marks = (moved(p) for p in (sentence.word_starts, sentence.word_ends, sentence.mark_ends))
+    return Sentence(ids, ends, terminator, starts, marks, sentence.lead)
 
 
 def _possessive(ipa: str) -> str:

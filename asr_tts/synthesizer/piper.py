@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from asr_tts.audio.levels import gain_of
 from asr_tts.interfaces import AudioChunk, SpeechStyle
+from asr_tts.runtime import network_file
 from asr_tts.synthesizer.normalize import normalize
-from asr_tts.synthesizer.phonemes import Phonemizer, Sentence, load_pronunciations
+from asr_tts.synthesizer.phonemes import Phonemizer, Sentence, load_pronunciations, split_sentence
 from asr_tts.synthesizer.style import clamp
 from asr_tts.synthesizer.trim import SilenceTrimmer
-from asr_tts.synthesizer.vits import VitsVoice
+from asr_tts.synthesizer.vits import (
+    FIRST_CHUNK_FRAMES,
+    LARGEST_CHUNK_FRAMES,
+    ClauseTooLongError,
+    Latent,
+    VitsVoice,
+)
 from commentary_llm.errors import InputError
 
 NEUTRAL_STYLE = SpeechStyle()
@@ -30,8 +40,17 @@ def pause_after_s(text: str, rate: float = 1.0) -> float:
 class Speech:
     """One text being spoken. Iterate it once; the networks run as chunks are asked for, in the caller's thread."""
 
-    def __init__(self, voice: VitsVoice, sentences: tuple[Sentence, ...], style: SpeechStyle, seed: int, text: str):
+    def __init__(
+        self,
+        voice: VitsVoice,
+        sentences: tuple[Sentence, ...],
+        style: SpeechStyle,
+        seed: int,
+        text: str,
+        first_frames: int,
+    ) -> None:
         self.text = text  # as spoken, after normalisation
+        self._first_frames = first_frames
         self.style = style
         self.sample_rate_hz = voice.description.sample_rate_hz
         self._word_edges: list[int] = []
@@ -58,24 +77,45 @@ class Speech:
     def _speak(self, voice: VitsVoice, sentences: tuple[Sentence, ...], seed: int) -> Iterator[AudioChunk]:
         gain = np.float32(gain_of(self.style.gain_db))
         pause_samples = 0
-        for sentence in sentences:
-            for samples in self._speak_sentence(voice, sentence, seed, pause_samples):
+        for sentence, latent in self._encoded(voice, sentences, seed):
+            for samples in self._speak_sentence(voice, sentence, latent, pause_samples):
                 level = soft_clip(samples * gain)
                 self._samples += len(level)
                 yield AudioChunk(level, self.sample_rate_hz)
             if self._samples:
                 pause_samples = round(pause_after_s(sentence.terminator, self.style.rate) * self.sample_rate_hz)
 
+    def _encoded(
+        self, voice: VitsVoice, sentences: tuple[Sentence, ...], seed: int
+    ) -> Iterator[tuple[Sentence, Latent]]:
+        """Each sentence's latent as it is asked for; one that is too long for the voice's networks comes in parts."""
+        pending = list(reversed(sentences))
+        while pending:
+            sentence = pending.pop()
+            if voice.most_ids is not None and len(sentence.ids) > voice.most_ids:
+                parts = split_sentence(sentence, voice.most_ids)
+                if len(parts) > 1:
+                    pending += reversed(parts)
+                    continue
+            ids = np.asarray(sentence.ids, dtype=np.int64)
+            # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
+            rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
+            try:
+                latent = voice.encode(sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng)
+            except ClauseTooLongError:
+                parts = split_sentence(sentence, len(sentence.ids) // 2 + len(sentence.ids) % 2)
+                if len(parts) < 2:
+                    raise
+                pending += reversed(parts)
+                continue
+            yield sentence, latent
+
     def _speak_sentence(
-        self, voice: VitsVoice, sentence: Sentence, seed: int, pause_samples: int
+        self, voice: VitsVoice, sentence: Sentence, latent: Latent, pause_samples: int
     ) -> Iterator[np.ndarray]:
-        ids = np.asarray(sentence.ids, dtype=np.int64)
-        # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
-        rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
-        latent = voice.encode(sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng)
         trimmer = SilenceTrimmer(self.sample_rate_hz)
         spoken = 0
-        for pcm in voice.decode_chunks(latent):
+        for pcm in voice.decode_chunks(latent, self._first_frames):
             kept = trimmer.push(pcm)
             if not len(kept):
                 continue
@@ -104,13 +144,22 @@ class PiperSynthesizer:
     May be used from several threads.
     """
 
-    def __init__(self, voice: VitsVoice, seed: int = 0, pronunciations: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        voice: VitsVoice,
+        seed: int = 0,
+        pronunciations: Mapping[str, str] | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        """`fingerprint` tells the voice's networks apart from all others, for `identity`."""
         self.voice = voice
         self._seed = seed
         known = load_pronunciations() if voice.description.espeak_voice == "en-us" else {}
         self._phonemizer = Phonemizer(
             voice.description.espeak_voice, voice.description.phoneme_ids, {**known, **(pronunciations or {})}
         )
+        extra = repr(sorted((pronunciations or {}).items()))
+        self.identity = hashlib.sha256("\n".join((fingerprint, _version(), str(seed), extra)).encode()).hexdigest()
 
     @classmethod
     def load(
@@ -123,7 +172,12 @@ class PiperSynthesizer:
         pronunciations: Mapping[str, str] | None = None,
     ) -> PiperSynthesizer:
         """Loads an imported voice from its folder. Raises ArtifactError if it is missing or damaged."""
-        return cls(VitsVoice.load(folder, runtime, threads), seed, pronunciations)
+        fingerprint = hashlib.sha256((folder / "voice.json").read_bytes() if (folder / "voice.json").is_file() else b"")
+        for network in ("text_encoder", "decoder"):
+            path = network_file(folder, network, runtime)
+            if path.is_file():
+                fingerprint.update(path.read_bytes())
+        return cls(VitsVoice.load(folder, runtime, threads), seed, pronunciations, fingerprint.hexdigest())
 
     @property
     def sample_rate_hz(self) -> int:
@@ -134,7 +188,8 @@ class PiperSynthesizer:
         return f"{self.voice.description.name}: {self.voice.runtime_description}"
 
     def warm_up(self) -> None:
-        """Speaks a few words into nothing, so that the first real line is not the slow one."""
+        """Runs every shape of the networks, then speaks a few words into nothing: no real line is the slow one."""
+        self.voice.warm_up()
         for text in ("Goal!", "And that is a corner to Argentina."):
             for _ in self.synthesize(text):
                 pass
@@ -143,13 +198,27 @@ class PiperSynthesizer:
         """Chunks of `text` in order, as they are decoded. Raises InputError for text without anything to say."""
         return iter(self.speak(text, style))
 
-    def speak(self, text: str, style: SpeechStyle = NEUTRAL_STYLE) -> Speech:
-        """Like `synthesize`, with word edges. A style out of the voice's range is clamped."""
+    def speak(self, text: str, style: SpeechStyle = NEUTRAL_STYLE, *, at_leisure: bool = False) -> Speech:
+        """Like `synthesize`, with word edges. A style out of the voice's range is clamped.
+
+        `at_leisure`: nobody waits for the first sound, so decode in few, large pieces; the sound is the same.
+        """
         spoken = normalize(text, self._phonemizer.known_names)
         sentences = self._phonemizer.sentences(spoken) if spoken else ()
         if not sentences:
             raise InputError(f"nothing to say in {text[:80]!r}; expected at least one word or number")
-        return Speech(self.voice, sentences, clamp(style), self._seed, spoken)
+        first_frames = LARGEST_CHUNK_FRAMES if at_leisure else FIRST_CHUNK_FRAMES
+        return Speech(self.voice, sentences, clamp(style), self._seed, spoken, first_frames)
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Changes with everything but the voice itself that shapes its sound: this package's code and data, espeak-ng."""
+    digest = hashlib.sha256(version("piper-tts").encode())
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.suffix in (".py", ".txt"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def soft_clip(samples: np.ndarray) -> np.ndarray:

@@ -126,8 +126,8 @@ def test_tokens_may_come_together_or_one_by_one(imported: Path) -> None:
 
 
 def test_runtime_refuses_what_it_cannot_load(tmp_path: Path, imported: Path) -> None:
-    with pytest.raises(ConfigError, match="'tensorrt' is not available"):
-        open_runtime(imported / "encoder.onnx", "tensorrt")
+    with pytest.raises(ConfigError, match="'openvino' is not known"):
+        open_runtime(imported / "encoder.onnx", "openvino")
     with pytest.raises(ConfigError, match="threads is 0"):
         open_runtime(imported / "encoder.onnx", threads=0)
     with pytest.raises(ArtifactError, match="no file"):

@@ -1,0 +1,296 @@
+"""TensorRT engines on one NVIDIA GPU: the packages `tensorrt` and `tensorrt_rtx`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_tts.interfaces import Tensor, TensorSpec
+from asr_tts.runtime.cuda import BufferPool, Cuda, DeviceBuffer, Graph, PinnedArray, Stage
+from asr_tts.runtime.engine_card import BUILD_COMMAND, EngineCard, tensor_specs
+from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.profiles import Profile, zeros
+from asr_tts.runtime.tensorrt_library import Library, open_library
+from commentary_llm.errors import ArtifactError, EngineError
+
+log = logging.getLogger(__name__)
+# Two lines or windows may be under way at once: one computes while the other's arrays are copied and checked.
+CONTEXTS = 2
+
+
+class GpuTensor:
+    """A `DeviceTensor`: one output of an engine, copied to memory of its own."""
+
+    def __init__(self, pool: BufferPool, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.buffer = pool.take(int(np.prod(shape)) * dtype.itemsize, self)
+
+
+class TensorRtRuntime:
+    """`SpeechRuntime` over one engine: weights once on the GPU, `contexts` execution contexts for each profile.
+
+    All work of a stage ("asr", "tts") goes to the stage's own non-blocking stream. `run` copies through pinned memory,
+    waits for its own results only, and may be called from several threads. After `warm_up` each fixed shape runs as a
+    CUDA graph where the engine can be captured.
+
+    Raises ConfigError when the library or a GPU is missing, ArtifactError when the engine was built for another GPU or
+    library, is damaged or does not load; the message names both sides and the command that rebuilds.
+    """
+
+    def __init__(
+        self, path: Path | str, kind: str, *, name: str | None = None, stage: str = "speech", contexts: int = CONTEXTS
+    ) -> None:
+        path = Path(path)
+        self._name = name or path.stem
+        if not path.is_file():
+            raise ArtifactError(f"network {self._name!r}: no file {path}; build the engines with `{BUILD_COMMAND}`")
+        card = EngineCard.read(path)
+        _check_flavour(self._name, path, card, kind)
+        self._library = open_library(kind)
+        _check_version(self._name, path, card, self._library)
+        self._stage = Stage.of(stage)
+        self._cuda = self._stage.cuda
+        self._cuda.enter()
+        _check_gpu(self._name, path, card, self._cuda)
+        plan = path.read_bytes()
+        found = hashlib.sha256(plan).hexdigest()
+        if found != card.sha256:
+            raise _refusal(self._name, path, card, f"SHA-256 is {found}", f"the card says {card.sha256}")
+        self._card = card
+        # The engine must not outlive the runtime that made it.
+        self._runtime = self._library.api.Runtime(self._library.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise ArtifactError(
+                f"network {self._name!r}: {path} does not load in {kind} {self._library.version}: "
+                f"{self._library.last_errors()}. Rebuild with `{card.command}`"
+            )
+        self._inputs, self._outputs = tensor_specs(card.inputs), tensor_specs(card.outputs)
+        self._check_tensors(path)
+        self._pool = BufferPool(self._cuda)
+        self._contexts = contexts
+        self._idle: list[queue.SimpleQueue[_Context]] = []
+        for number in range(len(card.profiles)):
+            self._idle.append(queue.SimpleQueue())
+            for _ in range(contexts):
+                self._idle[number].put(self._new_context(number))
+
+    def _check_tensors(self, path: Path) -> None:
+        """The engine's tensors are those of its card."""
+        api, engine = self._library.api, self._engine
+        found: dict[bool, dict[str, tuple[str, tuple[int, ...]]]] = {True: {}, False: {}}
+        for index in range(engine.num_io_tensors):
+            name = engine.get_tensor_name(index)
+            is_input = engine.get_tensor_mode(name) == api.TensorIOMode.INPUT
+            dtype = np.dtype(api.nptype(engine.get_tensor_dtype(name))).name
+            found[is_input][name] = (dtype, tuple(engine.get_tensor_shape(name)))
+            if engine.is_shape_inference_io(name):
+                raise _refusal(self._name, path, self._card, f"{name!r} is a shape tensor", "only data is expected")
+        for is_input, expected in ((True, self._card.inputs), (False, self._card.outputs)):
+            if found[is_input] != expected:
+                side = "inputs" if is_input else "outputs"
+                raise _refusal(
+                    self._name, path, self._card, f"{side} are {found[is_input]}", f"the card says {expected}"
+                )
+        if engine.num_optimization_profiles != len(self._card.profiles):
+            profiles = engine.num_optimization_profiles
+            expected_profiles = f"the card says {len(self._card.profiles)}"
+            raise _refusal(self._name, path, self._card, f"{profiles} optimisation profiles", expected_profiles)
+
+    def _new_context(self, number: int) -> _Context:
+        with self._stage.lock:
+            return _Context(
+                self._name,
+                self._library,
+                self._engine,
+                number,
+                self._inputs,
+                self._outputs,
+                self._card.profiles[number],
+                self._stage,
+            )
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._outputs
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        return self._card.profiles
+
+    @property
+    def description(self) -> str:
+        library = "TensorRT-RTX" if self._library.kind == "tensorrt_rtx" else "TensorRT"
+        return (
+            f"{self._name}: {library} {self._library.version}, GPU of compute capability "
+            f"{self._card.compute_capability}, {self._card.precision}"
+        )
+
+    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
+        """Runs the engine once: every input by name in, every output by name out. Blocks; thread-safe.
+
+        Outputs named in `keep` stay on the GPU and may be fed to any network of the same stage; the rest come as host
+        arrays of their own. Raises EngineError naming the network and the tensor when an input is missing, unknown, of
+        another dtype or of shapes that no profile has, or when TensorRT or CUDA fails.
+        """
+        number = check_feeds(self._name, self._inputs, self._card.profiles, feeds, GpuTensor)
+        assert number is not None
+        self._cuda.enter()
+        context = self._idle[number].get()
+        try:
+            return context.run(feeds, keep, self._pool)
+        finally:
+            self._idle[number].put(context)
+
+    def warm_up(self) -> None:
+        """Runs every context of every profile on zeros and captures it as a CUDA graph where that can be done."""
+        self._cuda.enter()
+        for number, profile in enumerate(self._card.profiles):
+            taken = [self._idle[number].get() for _ in range(self._contexts)]
+            try:
+                for context in taken:
+                    context.run(zeros(self._inputs, profile), (), self._pool)
+                    context.capture()
+                    context.run(zeros(self._inputs, profile), (), self._pool)
+            finally:
+                for context in taken:
+                    self._idle[number].put(context)
+
+
+class _Context:
+    """One execution context with buffers of its own, for one profile. One thread at a time."""
+
+    def __init__(
+        self,
+        network: str,
+        library: Library,
+        engine: Any,
+        number: int,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        profile: Profile,
+        stage: Stage,
+    ) -> None:
+        self._network, self._library, self._stage, self._cuda = network, library, stage, stage.cuda
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise self._error("no execution context could be made")
+        self._need(self._context.set_optimization_profile_async(number, int(stage.stream)), f"profile {number}")
+        self._cuda.call("cudaStreamSynchronize", stage.stream)
+        self._inputs = {spec.name: spec for spec in inputs}
+        self._outputs = {spec.name: spec for spec in outputs}
+        for name in self._inputs:
+            self._need(self._context.set_input_shape(name, profile[name]), f"shape {profile[name]} of {name!r}")
+        unknown = self._context.infer_shapes()
+        if unknown:
+            raise self._error(f"the shapes of {unknown} do not follow from the inputs")
+        self._device: dict[str, DeviceBuffer] = {}
+        self._host: dict[str, PinnedArray] = {}
+        for spec in (*inputs, *outputs):
+            shape = tuple(self._context.get_tensor_shape(spec.name))
+            if min(shape, default=1) < 1:
+                raise self._error(f"tensor {spec.name!r} has the shape {shape}; expected fixed sizes above 0")
+            self._host[spec.name] = PinnedArray(self._cuda, shape, spec.dtype)
+            buffer = DeviceBuffer(self._cuda, self._host[spec.name].array.nbytes)
+            self._device[spec.name] = buffer
+            self._need(self._context.set_tensor_address(spec.name, buffer.address), f"address of {spec.name!r}")
+        self._resident: dict[str, GpuTensor] = {}  # what an input's buffer holds already; such tensors never change
+        self._done = self._cuda.new_event()
+        self._graph: Graph | None = None
+
+    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str], pool: BufferPool) -> dict[str, Tensor]:
+        """Copies in, computes, copies out; returns when the results are there."""
+        for name in self._inputs:
+            value = feeds[name]
+            if isinstance(value, np.ndarray):
+                np.copyto(self._host[name].array, value)
+        kept = {
+            name: GpuTensor(pool, self._host[name].array.shape, spec.dtype)
+            for name, spec in self._outputs.items()
+            if name in keep
+        }
+        cuda, stream = self._cuda, self._stage.stream
+        with self._stage.lock:
+            for name in self._inputs:
+                self._feed(name, feeds[name])
+            if self._graph is not None:
+                self._graph.launch(stream)
+            else:
+                self._enqueue()
+            for name in self._outputs:
+                if name in kept:
+                    cuda.on_device(kept[name].buffer, self._device[name], stream)
+                else:
+                    cuda.to_host(self._host[name], self._device[name], stream)
+            cuda.call("cudaEventRecord", self._done, stream)
+        # Outside the lock: another thread may queue its work behind this one meanwhile.
+        cuda.call("cudaEventSynchronize", self._done)
+        return {name: kept[name] if name in kept else self._host[name].array.copy() for name in self._outputs}
+
+    def _feed(self, name: str, value: Tensor) -> None:
+        if not isinstance(value, GpuTensor):
+            self._resident.pop(name, None)
+            self._cuda.to_device(self._device[name], self._host[name], self._stage.stream)
+        elif self._resident.get(name) is not value:
+            # Noted only once it is queued: after a failed copy the buffer holds nothing known.
+            self._resident.pop(name, None)
+            self._cuda.on_device(self._device[name], value.buffer, self._stage.stream)
+            self._resident[name] = value
+
+    def _enqueue(self) -> None:
+        self._need(self._context.execute_async_v3(int(self._stage.stream)), "execution")
+
+    def capture(self) -> None:
+        """Turns the engine's call into a CUDA graph; says in the log where that cannot be done."""
+        stream = self._stage.stream
+        with self._stage.lock:
+            # TensorRT-RTX can tell; TensorRT captures everything but loops and conditionals, which fail here.
+            tell = getattr(self._context, "is_stream_capturable", None)
+            if tell is not None and not tell(int(stream)):
+                log.info("network %r: TensorRT says it cannot be captured; it runs without a CUDA graph", self._network)
+                return
+            try:
+                self._graph = self._cuda.capture(stream, self._enqueue)
+            except EngineError as error:
+                log.warning("network %r: runs without a CUDA graph: %s", self._network, error)
+
+    def _need(self, done: bool, what: str) -> None:
+        if not done:
+            raise self._error(f"{what} was refused")
+
+    def _error(self, what: str) -> EngineError:
+        return EngineError(f"network {self._network!r}: {what} by TensorRT: {self._library.last_errors()}")
+
+
+def _refusal(network: str, path: Path, card: EngineCard, found: str, expected: str) -> ArtifactError:
+    return ArtifactError(f"network {network!r}: {path}: {found}, {expected}. Rebuild with `{card.command}`")
+
+
+def _check_flavour(network: str, path: Path, card: EngineCard, kind: str) -> None:
+    if card.library != kind:
+        found = f"built by {card.library} {card.library_version}"
+        raise _refusal(network, path, card, found, f"this run uses {kind}")
+
+
+def _check_version(network: str, path: Path, card: EngineCard, library: Library) -> None:
+    if card.library_version != library.version:
+        found = f"built by {card.library} {card.library_version}"
+        raise _refusal(network, path, card, found, f"version {library.version} is installed")
+
+
+def _check_gpu(network: str, path: Path, card: EngineCard, cuda: Cuda) -> None:
+    present = cuda.compute_capability
+    if card.compute_capability != present:
+        found = f"built for GPUs of compute capability {card.compute_capability}"
+        raise _refusal(network, path, card, found, f"this GPU has {present}")
