@@ -92,7 +92,7 @@ class ClipCache:
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(_render(clip))
-                os.replace(name, path)
+                Path(name).replace(path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
