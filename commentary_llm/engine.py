@@ -33,6 +33,7 @@ from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir, shards_d
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.metrics import Metrics
+from commentary_llm.pipeline.branches import Branches
 from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.flow import Flow, Sink
 from commentary_llm.pipeline.hearing import Hearing, LiveHearing, Silence
@@ -43,6 +44,7 @@ from commentary_llm.pipeline.writer import LineWriter, TextBudget
 from commentary_llm.ranks import world
 from commentary_llm.script import Director, FactGate, LineHistory, PromptBuilder, TemplateWriter
 from commentary_llm.script.history import WHOLE_MATCH_S
+from commentary_llm.script.openers import OpenerBook
 from commentary_llm.script.personas import persona
 
 if TYPE_CHECKING:
@@ -105,10 +107,11 @@ class CommentaryEngine:
         prompts = PromptBuilder(
             generator.chat, config.match, speaker, examples=few_shot, count_tokens=generator.count_tokens
         )
+        gate = FactGate()
         writer = LineWriter(
             generator,
             prompts,
-            FactGate(),
+            gate,
             TemplateWriter(history, speaker, config.seed),
             history,
             sampling,
@@ -121,6 +124,9 @@ class CommentaryEngine:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
         timeline = SpeechTimeline(on_open)
+        branches = Branches(
+            generator, synthesizer, prompts, gate, history, OpenerBook(config.match), sampling, self.metrics
+        )
         self._flow = Flow(
             match=self.match,
             director=Director(),
@@ -129,6 +135,7 @@ class CommentaryEngine:
             timeline=timeline,
             clock=self.clock,
             hearing=self._hearing,
+            branches=branches,
             metrics=self.metrics,
             sinks=sinks,
             queue_capacity=config.queue_capacity,

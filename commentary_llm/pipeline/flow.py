@@ -17,6 +17,7 @@ from commentary_llm.errors import CommentaryError, EngineError
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Accepted, Arrival, Match
 from commentary_llm.metrics import Metrics
+from commentary_llm.pipeline.branches import Branches
 from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.cue_queue import CueQueue
 from commentary_llm.pipeline.hearing import Hearing
@@ -56,6 +57,7 @@ class Flow:
         timeline: SpeechTimeline,
         clock: StreamClock,
         hearing: Hearing,
+        branches: Branches,
         metrics: Metrics,
         sinks: Sequence[Sink],
         queue_capacity: int,
@@ -67,6 +69,7 @@ class Flow:
         self._timeline = timeline
         self._clock = clock
         self._hearing = hearing
+        self._branches = branches
         self._metrics = metrics
         self._sinks = list(sinks)
         self._cues = CueQueue(queue_capacity)
@@ -82,7 +85,12 @@ class Flow:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
-            for name, loop in (("writer", self._write), ("speaker", self._speak), ("release", self._play_out))
+            for name, loop in (
+                ("writer", self._write),
+                ("speaker", self._speak),
+                ("release", self._play_out),
+                ("branches", self._branch),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -105,15 +113,20 @@ class Flow:
                 handle._finish(None, skipped=accepted.kind.value)
                 return handle
             at_s = self._clock.now_s() if stream_s is None else stream_s
+            branch = self._branches.observe(event, accepted.state_after)
             decision = self._director.decide(event, accepted.state_after, self._status(at_s))
             if decision.cue is None:
+                if branch is not None:
+                    self._branches.settle(branch, heard=False)
                 self._metrics.count("skipped", decision.reason)
                 handle._finish(None, skipped=decision.reason)
                 return handle
             self._order += 1
             job = new_job(decision.cue, self._order, at_s, accepted_ns, announced)
+            job.branch = branch
             with self._changed:
                 self._in_flight[job.order] = job
+                self._branches.pause()
             self._make_way(job, decision.supersedes)
             loser = self._cues.put(job)
             if loser is not None:
@@ -121,13 +134,19 @@ class Flow:
         return job.handle
 
     def idle(self) -> bool:
+        """Whether every accepted cue is spoken or dropped, and nothing is being prepared for what may follow."""
+        return self._all_spoken() and self._branches.idle()
+
+    def _all_spoken(self) -> bool:
         with self._changed:
             return not self._in_flight
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Blocks until every accepted cue is spoken or dropped. Raises EngineError when the engine has failed."""
+        """Blocks until `idle`, at most `timeout_s`; returns whether it is. Raises EngineError if the engine failed."""
         with self._changed:
-            done = self._changed.wait_for(lambda: not self._in_flight or self._error is not None, timeout_s)
+            done = self._changed.wait_for(
+                lambda: (not self._in_flight and self._branches.idle()) or self._error is not None, timeout_s
+            )
         self._raise_if_failed()
         return done
 
@@ -146,6 +165,7 @@ class Flow:
                 self._changed.wait_for(lambda: not self._in_flight or self._error is not None, drain_s)
         self._stop.set()
         self._cues.close()
+        self._branches.close()
         for thread in self._threads:
             thread.join(10.0)
         for job in list(self._in_flight.values()):
@@ -209,7 +229,11 @@ class Flow:
             self._spoken.append(job)
             if record.end_s is not None:
                 self._last_line_end_s = record.end_s
+            if not self._in_flight:
+                self._branches.resume()
             self._changed.notify_all()
+        if job.branch is not None:
+            self._branches.settle(job.branch, heard=record.branch is not None and bool(record.text))
         job.handle._finish(record)
 
     # -- threads -------------------------------------------------------------------------------------------------
@@ -284,6 +308,13 @@ class Flow:
                     self._finish(job)
             elif not job.cancelled.is_set() and not self._speaker.speak(job, clause):
                 job.cancelled.set()
+
+    def _branch(self) -> None:
+        self._branches.run(self._notify)
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _play_out(self) -> None:
         while not self._stop.is_set():

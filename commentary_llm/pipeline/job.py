@@ -11,6 +11,7 @@ import numpy as np
 
 from commentary_llm.errors import CommentaryError
 from commentary_llm.match.clock import MatchTime
+from commentary_llm.pipeline.branches import Branch, VoicedSentence
 from commentary_llm.pipeline.record import CueRecord, Refusal, Stage
 from commentary_llm.pipeline.timeline import Segment
 from commentary_llm.script.cue import Cue
@@ -89,6 +90,8 @@ class CueJob:
     heard: str = ""
     opener: str = ""  # words with prepared sound that begin the line
     covered_until_s: float = 0.0  # in perf_counter seconds: until then sound that is already placed is heard
+    branch: Branch | None = None  # prepared for what has now happened
+    branch_used: bool = False
     listened: bool = False  # only then is `announced` held against `heard`
     source: str = "none"
     source_reason: str = ""
@@ -101,6 +104,12 @@ class CueJob:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+
+    def voiced(self, text: str) -> VoicedSentence | None:
+        """The sound of `text` where it was prepared ahead."""
+        if self.branch is None or not self.branch_used:
+            return None
+        return next((sentence for sentence in self.branch.sentences if sentence.text == text), None)
 
     def said(self) -> str:
         """What can be heard of the line: cut clauses end where the voice did."""
@@ -145,6 +154,7 @@ class CueJob:
             dropped=dropped,
             cut_off=any(s.cut_s is not None for s in self.segments),
             refusals=tuple(self.refusals),
+            branch=self.branch.outcome if self.branch is not None and self.branch_used else None,
             candidates=self.candidates,
             prompt_tokens=self.prompt_tokens,
             cached_tokens=self.cached_tokens,

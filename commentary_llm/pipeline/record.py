@@ -50,6 +50,7 @@ class CueRecord(BaseModel):
     dropped: str | None = Field(default=None, description="why nothing was said: stale, superseded, …")
     cut_off: bool = Field(default=False, description="an urgent cue cut it at a word edge")
     refusals: tuple[Refusal, ...] = ()
+    branch: str | None = Field(default=None, description="prepared ahead for this outcome: goal, saved, …")
     candidates: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0

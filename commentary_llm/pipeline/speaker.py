@@ -43,7 +43,7 @@ class Speaker:
         job.handle._offer(clause)
         segment = None
         try:
-            speech = self._synthesizer.speak(text, style_for(cue.excitement))
+            speech = job.voiced(text) or self._synthesizer.speak(text, style_for(cue.excitement))
             for chunk in speech:
                 marks.first_pcm = marks.first_pcm or perf_counter_ns()
                 if segment is None:

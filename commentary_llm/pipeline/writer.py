@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns
 
-from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
+from commentary_llm.generation import FinishReason, GenerationRequest, Generator, SamplingParams, TokenChunk
 from commentary_llm.pipeline.candidates import Candidate, best_of
 from commentary_llm.pipeline.job import CueJob
 from commentary_llm.script import FactGate, LineHistory, PromptBuilder, TemplateWriter
-from commentary_llm.script.choice import Room
+from commentary_llm.script.choice import UNSAYABLE, Room
 from commentary_llm.script.cue import Urgency
 from commentary_llm.script.facts import match_seconds
 
@@ -72,7 +72,8 @@ class LineWriter:
         sentence, nor when there is nothing true to add to the opener.
         """
         said = [job.opener] if job.opener else []
-        for sentence in self._from_model(job, superseded):
+        sentences = self._from_branch(job) if self._holds(job) else self._from_model(job, superseded)
+        for sentence in sentences:
             said.append(sentence)
             yield sentence
         if job.source != "model" and not superseded():
@@ -83,6 +84,26 @@ class LineWriter:
                 yield line
         if said:
             self._history.add(" ".join(said), match_seconds(job.cue.event), job.opener)
+
+    def _holds(self, job: CueJob) -> bool:
+        """Whether the branch prepared for this event, if any, is true of it as it came, and worth saying now."""
+        if job.branch is None:
+            return False
+        candidate = Candidate(0, job.cue, self._room(job), self._gate, self._history)
+        refused = candidate.push(TokenChunk(0, job.branch.text, 0.0, 0, FinishReason.STOP))
+        worth = candidate.score() > UNSAYABLE
+        return not refused and worth and " ".join(candidate.take()) == job.branch.text
+
+    def _from_branch(self, job: CueJob) -> Iterator[str]:
+        assert job.branch is not None
+        job.branch_used = True
+        job.source, job.source_reason = "model", f"prepared ahead for this outcome: {job.branch.outcome}"
+        job.marks.prompted = perf_counter_ns()
+        yield from (sentence.text for sentence in job.branch.sentences)
+
+    @staticmethod
+    def _room(job: CueJob) -> Room:
+        return Room(job.opener, max(1, job.cue.max_words - len(job.opener.split())))
 
     def _from_model(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
         cue = job.cue
@@ -100,7 +121,7 @@ class LineWriter:
         )
         job.marks.prompted = perf_counter_ns()
         handle = self._generator.submit(request)
-        room = Room(job.opener, max(1, cue.max_words - len(job.opener.split())))
+        room = self._room(job)
         candidates = [
             Candidate(number, cue, room, self._gate, self._history)
             for number in range(1, self._sampling.candidates + 1)
