@@ -1,13 +1,12 @@
 """What is on the air: speech played at its time, in real time, with silence between.
 
-The engine places speech on its timeline ahead of the moment it is heard, and may still cut it. This follows that
-schedule a little behind the clock, so that nothing played has to be taken back, and gives out an unbroken stream.
+The engine places speech on its timeline ahead of the moment it is heard, may move it until it begins, and cut it after
+that. This follows the schedule a little behind the clock, so that nothing played has to be taken back.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
@@ -18,7 +17,8 @@ from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.timeline import Segment
 
 BLOCK_S = 0.02  # how often the stream goes on: the usual frame of speech codecs
-# The player is this much behind the clock: a cut lies at or after the clock's time, and its fade of 15 ms before that.
+# The player is this much behind the clock: a segment that is due by then has begun for the timeline too and stays
+# (UNHEARD_S there is less), and a cut lies at or after the clock's time, with its fade of 15 ms before that.
 DELAY_S = 0.03
 
 
@@ -31,7 +31,7 @@ class Listener(Protocol):
 
 
 class OnAir:
-    """Plays segments in the order they were placed. `opened` comes from the engine; a thread of its own does the rest.
+    """Plays each segment when its time comes. `opened` comes from the engine; a thread of its own does the rest.
 
     `pcm` is given the stream as s16le mono, a block at a time, starting when `start` is called. A segment that is
     decoded more slowly than it is played leaves silence (`late_samples`) and goes on where it was.
@@ -42,7 +42,7 @@ class OnAir:
         self._rate = 0
         self._listener = listener
         self._pcm = pcm
-        self._waiting: deque[Segment] = deque()
+        self._waiting: list[Segment] = []  # in no order: until they begin, the engine moves them
         self._current: Segment | None = None
         self._cursor = 0  # samples of the current segment played
         self._announced = False  # whether the listener knows of the current segment
@@ -54,7 +54,7 @@ class OnAir:
         self._thread = threading.Thread(target=self._run, name="on-air", daemon=True)
 
     def opened(self, segment: Segment) -> None:
-        """Takes a segment up; it may still grow and be cut. Never waits long."""
+        """Takes a segment up; it may still move, grow and be cut. Never waits long."""
         with self._changed:
             self._waiting.append(segment)
 
@@ -99,7 +99,7 @@ class OnAir:
             complete = segment.complete  # before its samples: what is complete does not grow
             if not self._announced:
                 self._announced = True
-                done = max(done, self._due(segment))
+                done = max(done, round(self._due(segment)))
                 self._listener.began(segment, self._now_s(done))
             piece = segment.pcm()[self._cursor : self._cursor + count - done]
             samples[done : done + len(piece)] = piece
@@ -117,24 +117,25 @@ class OnAir:
         return samples
 
     def _next(self, done: int, count: int) -> Segment | None:
-        """The segment playing, or the next one if it begins within this block."""
+        """The segment playing, or the one that begins next if that is within this block."""
         with self._changed:
             if self._current is not None:
                 return self._current
-            while self._waiting and self._waiting[0].complete and not len(self._waiting[0].pcm()):
-                self._waiting.popleft()  # withdrawn before it began
+            # What was withdrawn before it began is complete and empty.
+            self._waiting = [segment for segment in self._waiting if not (segment.complete and not len(segment.pcm()))]
             if not self._waiting:
                 self._changed.notify_all()
                 return None
-            first = self._waiting[0]
-            if max(done, self._due(first)) >= count or not first.samples:
+            first = min(self._waiting, key=lambda segment: segment.start_s)
+            if max(done, self._due(first)) > count - 1 or not first.samples:
                 return None
-            self._current, self._cursor, self._announced = self._waiting.popleft(), 0, False
-            return self._current
+            self._waiting.remove(first)
+            self._current, self._cursor, self._announced = first, 0, False
+            return first
 
-    def _due(self, segment: Segment) -> int:
+    def _due(self, segment: Segment) -> float:
         """At which sample of the running block the segment should begin; negative when it is late."""
-        return round((segment.start_s - self._begin_s) * self._rate) - self._played
+        return (segment.start_s - self._begin_s) * self._rate - self._played
 
     def _now_s(self, done: int) -> float:
         return self._begin_s + (self._played + done) / self._rate
