@@ -105,7 +105,10 @@ class LeaderSession:
             self._running.update(zip(ids, sequences, strict=True))
 
     def cancel(self, handle: TorchHandle) -> None:
-        """Ends a request for its caller at once; the executor follows with its next step."""
+        """Ends a request for its caller at once; the executor follows with its next step.
+
+        A request still queued keeps its place there until it becomes active.
+        """
         self._end(handle, FinishReason.CANCELLED)
 
     def close(self) -> bool:
@@ -136,7 +139,7 @@ class LeaderSession:
     def _refusal(self, error: RuntimeError) -> EngineError:
         if "queue size" in str(error):
             return EngineError(
-                f"{self._config.max_waiting} sequences are waiting, no more are taken; cancel some or submit more "
+                f"the queue of {self._config.max_waiting} sequences is full, no more are taken; cancel some or submit more "
                 f"slowly ({error})"
             )
         return EngineError(f"TensorRT-LLM took no request: {error}")
@@ -208,16 +211,16 @@ class LeaderSession:
                 log.warning("a response came for request %s, which is not running", number)
                 return
             if response.has_error():
-                del self._running[number]
                 error = error_of(response.error_msg)
                 if isinstance(error, StepFailed):
                     raise error
+                del self._running[number]
                 self._fail_handle(sequence.handle, error)
                 return
             piece = read_piece(self._bindings, response.result, sequence.tokens)
+            self._deliver(number, sequence, piece)
             if piece.final:
                 del self._running[number]
-            self._deliver(number, sequence, piece)
 
     def _fail_handle(self, handle: TorchHandle, error: CommentaryError) -> None:
         """With the lock held: one candidate was refused, so the request is; its other candidates end too."""

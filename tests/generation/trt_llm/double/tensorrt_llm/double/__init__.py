@@ -1,0 +1,1 @@
+"""The double's own machinery; the real library has no such package."""
