@@ -1,4 +1,4 @@
-"""The command line: `python -m commentary_llm replay | serve | bench`."""
+"""The command line: `python -m commentary_llm replay | serve | evaluate | bench`."""
 
 from __future__ import annotations
 
@@ -75,26 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser(
         "replay", help="replay a recorded match", description="Replays a recorded match: sound, captions, report."
     )
-    source = replay.add_argument_group("match", "by default the built-in one, the 2022 World Cup final")
-    source.add_argument("--match", type=Path, metavar="FILE", help="a match in our own JSONL format")
-    source.add_argument("--provider", metavar="NAME", help="a data provider's format, with its files:")
-    for option, help_text in file_options().items():
-        source.add_argument(f"--{option}", type=Path, metavar="FILE", help=help_text)
-    sound = replay.add_argument_group("stadium sound")
-    sound.add_argument("--audio", type=Path, metavar="FILE", help="the recording's sound, in any common format")
-    sound.add_argument("--no-audio", action="store_true", help="ignore the built-in match's stadium track")
-    sound.add_argument(
-        "--kickoff",
-        type=_kickoff,
-        action="append",
-        default=[],
-        metavar="PERIOD=TIME",
-        help="where a period kicks off in --audio, as seconds or [h:]m:s; periods not named follow one another",
+    _replay_options(replay)
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="replay a recorded match and score the commentary; the last line is JSON",
+        description="Replays a recorded match and scores its commentary; the last line of the output is JSON.",
     )
-    replay.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
-    replay.add_argument("--speed", default="max", help="max, or times real time: 1x … 60x (default: max)")
-    replay.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
-    _engine_options(replay)
+    _replay_options(evaluate)
 
     serve = commands.add_parser(
         "serve",
@@ -109,6 +96,29 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, help="also write the JSON here")
     _engine_options(bench)
     return parser
+
+
+def _replay_options(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("match", "by default the built-in one, the 2022 World Cup final")
+    source.add_argument("--match", type=Path, metavar="FILE", help="a match in our own JSONL format")
+    source.add_argument("--provider", metavar="NAME", help="a data provider's format, with its files:")
+    for option, help_text in file_options().items():
+        source.add_argument(f"--{option}", type=Path, metavar="FILE", help=help_text)
+    sound = parser.add_argument_group("stadium sound")
+    sound.add_argument("--audio", type=Path, metavar="FILE", help="the recording's sound, in any common format")
+    sound.add_argument("--no-audio", action="store_true", help="ignore the built-in match's stadium track")
+    sound.add_argument(
+        "--kickoff",
+        type=_kickoff,
+        action="append",
+        default=[],
+        metavar="PERIOD=TIME",
+        help="where a period kicks off in --audio, as seconds or [h:]m:s; periods not named follow one another",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
+    parser.add_argument("--speed", default="max", help="max, or times real time: 1x … 60x (default: max)")
+    parser.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
+    _engine_options(parser)
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
@@ -164,6 +174,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from commentary_llm.replay import run_replay
 
             return run_replay(args, comm)
+        if args.command == "evaluate":
+            from commentary_llm.evaluation.command import run_evaluate
+
+            return run_evaluate(args, comm)
         if args.command == "serve":
             from commentary_llm.serve import run_serve
 

@@ -13,7 +13,7 @@ from asr_tts.recognizer.word_error import word_errors
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.match import MatchInfo, MatchState
 from commentary_llm.pipeline.record import CueRecord, ReplaySummary
-from commentary_llm.report.summary import summarise
+from commentary_llm.report.summary import branch_figures, summarise
 
 BED_RATE_HZ = 22_050  # of the crowd under the speech
 
@@ -60,6 +60,7 @@ def summary_of(
         skipped_unknown=skipped,
         started_at=started_at,
         versions={name: version(name) for name in ("commentary-llm", "torch", "onnxruntime", "mpi4py", "numpy")},
+        branches=branch_figures(engine.metrics, records),
         **summarise(records, word_errors),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from commentary_llm.evaluation.finding import Finding
 from commentary_llm.pipeline.record import CueRecord
 from commentary_llm.report.summary import is_spoken, summarise
 from commentary_llm.script.cue import Urgency
@@ -17,13 +18,14 @@ _URGENT = Urgency.URGENT.name.lower()
 
 
 class WrongFact(BaseModel):
-    """A false statement that could be heard."""
+    """Something the auditor found in a line that could be heard."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     event_id: str
     minute: str
     text: str = Field(description="the whole line as heard")
-    what: str = Field(description="the statement, and what holds instead")
+    kind: str = Field(description='"score", "player", "outcome", …')
+    what: str = Field(description="the words it is about, and what holds instead")
 
 
 class Wording(BaseModel):
@@ -57,8 +59,9 @@ class Evaluation(BaseModel):
     spoken: int
     model_share: float | None = Field(description="of spoken cues: words of the model were heard (after the opener)")
     sources: dict[str, int] = Field(description="spoken cues by who wrote what follows the opener")
-    wrong_facts: int
+    wrong_facts: int = Field(description="statements heard that the events contradict")
     wrong: tuple[WrongFact, ...]
+    doubtful: tuple[WrongFact, ...] = Field(description="statements that the events neither hold nor contradict")
     refusals: dict[str, int] = Field(description="clauses the fact gate refused, by cause")
     wording: Wording = Field(description="whole lines, openers included")
     wording_without_openers: Wording
@@ -74,11 +77,12 @@ class Evaluation(BaseModel):
     percentiles_ms: dict[str, dict[str, float]] = Field(description="by stage and total, over spoken cues")
 
 
-def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], Sequence[WrongFact]]) -> Evaluation:
-    """Figures of the records of one match, in any order. `audit` finds the wrong facts in one spoken line."""
+def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], Sequence[Finding]]) -> Evaluation:
+    """Figures of the records of one match, in any order. `audit` finds what is wrong in one spoken line."""
     base = summarise(records)
     spoken = [record for record in records if is_spoken(record)]
-    wrong = [fact for record in spoken for fact in audit(record)]
+    found = [(record, finding) for record in spoken for finding in audit(record)]
+    wrong = tuple(_wrong_fact(record, finding) for record, finding in found if finding.certain)
     due = [record for record in records if record.dropped != _GAVE_WAY]
     sources = dict.fromkeys(("model", "template", "opener"), 0)
     for record in spoken:
@@ -89,7 +93,8 @@ def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], 
         model_share=_share(sources["model"], len(spoken)),
         sources={source: count for source, count in sources.items() if count},
         wrong_facts=len(wrong),
-        wrong=tuple(wrong),
+        wrong=wrong,
+        doubtful=tuple(_wrong_fact(record, finding) for record, finding in found if not finding.certain),
         refusals=base["refusals"],
         wording=Wording.of([record.text for record in spoken]),
         wording_without_openers=Wording.of([without_opener(record.text, record.opener) for record in spoken]),
@@ -104,6 +109,12 @@ def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], 
             name: {key: round(value, 3) for key, value in figures.items()}
             for name, figures in base["percentiles_ms"].items()
         },
+    )
+
+
+def _wrong_fact(record: CueRecord, finding: Finding) -> WrongFact:
+    return WrongFact(
+        event_id=record.event_id, minute=record.minute, text=record.text, kind=finding.kind, what=finding.detail
     )
 
 

@@ -7,20 +7,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from commentary_llm.evaluation.figures import Evaluation, Wording
-from commentary_llm.report.summary import decimal, milliseconds, percent
+from commentary_llm.pipeline.record import ReplaySummary
+from commentary_llm.report.summary import branches_line, decimal, milliseconds, percent
 
 
-def print_evaluation(evaluation: Evaluation, title: str, console: Console) -> None:
+def print_evaluation(evaluation: Evaluation, summary: ReplaySummary, console: Console) -> None:
     """Prints every figure, and each wrong fact with its line."""
-    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(f"[bold]{escape(summary.title)}[/bold]")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for name, value in _rows(evaluation):
         grid.add_row(name, escape(value))
+    if summary.branches is not None:
+        grid.add_row("branches", branches_line(summary.branches))
     console.print(grid)
-    for wrong in evaluation.wrong:
-        console.print(f"[red]wrong[/] {escape(f'{wrong.minute} {wrong.event_id}: {wrong.what} in {wrong.text!r}')}")
+    for label, facts in (("[red]wrong[/]", evaluation.wrong), ("[yellow]doubtful[/]", evaluation.doubtful)):
+        for fact in facts:
+            console.print(f"{label} {escape(f'{fact.minute} {fact.event_id}: {fact.kind}, {fact.what}: {fact.text}')}")
     console.print(_latency(evaluation))
 
 
@@ -29,7 +33,7 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [
         ("cues", f"{evaluation.spoken} of {evaluation.cues} spoken, {evaluation.cut_off} cut off"),
         ("spoken by the model", f"{percent(evaluation.model_share)} ({_counts(evaluation.sources)})"),
-        ("wrong facts heard", str(evaluation.wrong_facts)),
+        ("wrong facts heard", f"{evaluation.wrong_facts}, and {len(evaluation.doubtful)} that cannot be checked"),
         ("clauses refused", _counts(evaluation.refusals)),
         ("distinct-2, repeats", _wording(evaluation.wording)),
         ("without openers", _wording(evaluation.wording_without_openers)),

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class Stage(str, Enum):
     """A stage of a cue's way, in order. Each is a duration in ms; together they are the latency waterfall."""
 
-    QUEUE = "queue"  # event accepted -> the pipeline takes the cue up
+    OPENER = "opener"  # event accepted -> the opener's sound handed to the sinks, audible from its first sample
+    QUEUE = "queue"  # -> the pipeline takes the cue up
     PROMPT = "prompt"  # transcript fetched, prompt rendered
     FIRST_TOKEN = "first_token"  # request submitted -> first token (prefill)
     TEXT = "text"  # first token -> first clause that passed the gate (or the template chosen)
     SPEECH = "speech"  # clause given to the synthesiser -> first PCM chunk
-    AUDIBLE = "audible"  # first PCM chunk -> first audible sample handed to the sinks (leading silence counts)
+    AUDIBLE = "audible"  # first PCM chunk -> the clause's first audible sample handed to the sinks
     REST = "rest"  # -> last sample of the cue handed to the sinks
 
 
@@ -45,7 +46,7 @@ class CueRecord(BaseModel):
     deadline_s: float | None = Field(default=None, description="seconds after the event until its sound is stale")
     text: str = Field(description="what was said; empty when the cue was dropped")
     opener: str = Field(default="", description="words synthesised before the match that begin `text`")
-    source: str = Field(description='"model", "template", or "none" when dropped')
+    source: str = Field(description='who wrote it: "model", "template", "opener" if nobody went on, "none" when dropped')
     source_reason: str = Field(description="why this source: passed gate, no clause passed, deadline, …")
     dropped: str | None = Field(default=None, description="why nothing was said: stale, superseded, …")
     cut_off: bool = Field(default=False, description="an urgent cue cut it at a word edge")
@@ -62,6 +63,21 @@ class CueRecord(BaseModel):
     timings_ms: dict[str, float] = Field(description="Stage -> ms; first_audible, last_sample, text_done from accept")
     heard: str = Field(default="", description="what the recogniser made of the stadium audio around the event")
     announced: str = Field(default="", description="what the announcement in the audio really said, where known")
+
+
+class BranchFigures(BaseModel):
+    """What became of the outcomes that were written and voiced ahead."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    build_ups: int = Field(description="moments after which an outcome was likely: penalties, kicks, …")
+    prepared: int = Field(description="outcomes written and voiced")
+    settled: int = Field(description="build-ups whose outcome came")
+    heard: int = Field(description="branches that became a line")
+    refused: int = Field(description="branches ready for what came, but not true of it, worn, or of no cue")
+    hit_rate: float | None = Field(description="heard of settled; None when nothing was settled")
+    wrong_heard: int = Field(description="branches heard for an outcome that did not come")
+    wasted_tokens: int = Field(description="decoded for branches that were never heard")
+    wasted_speech_s: float
 
 
 class ReplaySummary(BaseModel):
@@ -92,6 +108,7 @@ class ReplaySummary(BaseModel):
     refusals: dict[str, int]  # cause -> count
     model_share: float  # of spoken cues
     percentiles_ms: dict[str, dict[str, float]]  # stage or total -> {"p50", "p90", "p99", "max", "count"}
+    branches: BranchFigures | None = None
     word_error: float | None = None  # heard against announced, over all announcements
     started_at: str  # ISO 8601
     versions: dict[str, str]

@@ -271,6 +271,11 @@ def _cards(records: Sequence[CueRecord], summary: ReplaySummary) -> list[Card]:
         if math.isfinite(summary.loudness_lufs)
         else Card("Loudness", "–", "not measured"),
     ]
+    if summary.branches is not None and summary.branches.build_ups:
+        found = summary.branches
+        hits = f"{found.heard} of {found.settled}"
+        waste = f"{found.wrong_heard} wrong, {found.wasted_tokens:,} tokens wasted"
+        cards.append(Card("Outcomes prepared", hits, waste))
     if summary.word_error is not None:
         noun = "announcement" if announcements == 1 else "announcements"
         cards.append(Card("Word error", percent(summary.word_error), f"heard against {announcements:,} {noun}"))

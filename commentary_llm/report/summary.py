@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commentary_llm.pipeline.record import CueRecord, ReplaySummary, Stage
+from commentary_llm.metrics import Metrics
+from commentary_llm.pipeline.record import BranchFigures, CueRecord, ReplaySummary, Stage
 
 # Keys of `CueRecord.timings_ms` measured from the moment the event was accepted, beside the stages.
 TOTALS = ("first_audible", "text_done", "last_sample")
@@ -79,6 +80,24 @@ def summarise(records: Sequence[CueRecord], word_errors: WordErrors | None = Non
     )
 
 
+def branch_figures(metrics: Metrics, records: Iterable[CueRecord]) -> BranchFigures:
+    """What became of the branches: work from the engine's counters, what was heard from the records."""
+    counts, wasted = metrics.of("branches"), metrics.of("branches_wasted")
+    heard = [record for record in records if record.branch is not None and is_spoken(record)]
+    settled = counts.get("settled", 0)
+    return BranchFigures(
+        build_ups=counts.get("build_ups", 0),
+        prepared=counts.get("prepared", 0),
+        settled=settled,
+        heard=len(heard),
+        refused=counts.get("refused", 0),
+        hit_rate=round(len(heard) / settled, 4) if settled else None,
+        wrong_heard=sum(record.branch not in (record.event_type, record.event_detail) for record in heard),
+        wasted_tokens=wasted.get("tokens", 0),
+        wasted_speech_s=round(wasted.get("speech_ms", 0) / 1e3, 3),
+    )
+
+
 def _counts(causes: Iterable[str]) -> dict[str, int]:
     """Occurrences by cause, most frequent first, then by name."""
     return dict(sorted(Counter(causes).items(), key=lambda item: (-item[1], item[0])))
@@ -107,6 +126,8 @@ def print_summary(summary: ReplaySummary, console: Console) -> None:
         grid.add_row("dropped", escape(_listed(summary.dropped)))
     if summary.refusals:
         grid.add_row("refused", escape(_listed(summary.refusals)))
+    if summary.branches is not None and summary.branches.build_ups:
+        grid.add_row("branches", branches_line(summary.branches))
     for name, label in (("first_audible", "first sound"), ("text_done", "text done"), ("last_sample", "last sample")):
         figures = summary.percentiles_ms.get(name, {})
         if figures.get("count"):
@@ -123,6 +144,14 @@ def print_summary(summary: ReplaySummary, console: Console) -> None:
     grid.add_row("ran", f"{clock(summary.wall_s)} on {ranks} at {escape(summary.speed)} speed")
     grid.add_row("models", escape(summary.backend))
     console.print(grid)
+
+
+def branches_line(branches: BranchFigures) -> str:
+    """ "8 of 12 outcomes heard as prepared, 0 wrong; 310 tokens and 14.2 s of speech thrown away"."""
+    return (
+        f"{branches.heard} of {branches.settled} outcomes heard as prepared, {branches.wrong_heard} wrong; "
+        f"{branches.wasted_tokens} tokens and {branches.wasted_speech_s:.1f} s of speech thrown away"
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:

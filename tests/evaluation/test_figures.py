@@ -10,13 +10,13 @@ from rich.console import Console
 
 from commentary_llm.evaluation.figures import (
     Evaluation,
-    WrongFact,
     evaluate_records,
     heard_source,
     on_air_s,
 )
+from commentary_llm.evaluation.finding import Certainty, Finding
 from commentary_llm.evaluation.table import print_evaluation
-from commentary_llm.pipeline.record import CueRecord, Refusal
+from commentary_llm.pipeline.record import BranchFigures, CueRecord, Refusal, ReplaySummary
 
 
 def record(event_id: str = "e", text: str = "Messi has the ball.", **fields: Any) -> CueRecord:
@@ -47,12 +47,12 @@ def dropped(event_id: str, cause: str) -> CueRecord:
     return record(event_id, "", dropped=cause, start_s=None, end_s=None, timings_ms={})
 
 
-def score(*records: CueRecord, wrong: dict[str, str] | None = None) -> Evaluation:
+def score(*records: CueRecord, wrong: dict[str, str] | None = None, certain: bool = True) -> Evaluation:
     facts = wrong or {}
 
-    def audit(heard: CueRecord) -> list[WrongFact]:
-        what = facts.get(heard.event_id)
-        return [WrongFact(event_id=heard.event_id, minute=heard.minute, text=heard.text, what=what)] if what else []
+    def audit(heard: CueRecord) -> list[Finding]:
+        certainty = Certainty.CERTAIN if certain else Certainty.DOUBTFUL
+        return [Finding("outcome", facts[heard.event_id], certainty)] if heard.event_id in facts else []
 
     return evaluate_records(records, audit)
 
@@ -79,6 +79,9 @@ def test_wrong_facts_are_counted_with_their_lines() -> None:
     figures = score(record("a"), record("b", "Messi is offside."), dropped("c", "stale"), wrong={"b": "no offside"})
     assert figures.wrong_facts == 1
     assert figures.wrong[0].text == "Messi is offside."
+    assert (figures.wrong[0].event_id, figures.wrong[0].what, figures.doubtful) == ("b", "no offside", ())
+    unsure = score(record("a"), wrong={"a": "nobody knows"}, certain=False)
+    assert (unsure.wrong_facts, unsure.wrong, len(unsure.doubtful)) == (0, (), 1)
     # What was never heard is nobody's wrong fact.
     assert score(dropped("c", "stale"), wrong={"c": "anything"}).wrong_facts == 0
 
@@ -152,8 +155,21 @@ def test_a_match_without_cues_has_no_shares() -> None:
 def test_the_table_shows_the_figures_and_every_wrong_line() -> None:
     console = Console(record=True, width=200)
     figures = score(record("a"), record("b", "Messi is [b]offside."), wrong={"b": "no offside"})
-    print_evaluation(figures, "Argentina 0-0 France", console)
+    branches = BranchFigures(
+        build_ups=3,
+        prepared=9,
+        settled=2,
+        heard=1,
+        refused=0,
+        hit_rate=0.5,
+        wrong_heard=0,
+        wasted_tokens=310,
+        wasted_speech_s=14.25,
+    )
+    summary = ReplaySummary.model_construct(title="Argentina 0-0 France", branches=branches)
+    print_evaluation(figures, summary, console)
     text = console.export_text()
     assert "Argentina 0-0 France" in text
     assert "Messi is [b]offside." in text
     assert "first audible" in text
+    assert "1 of 2 outcomes heard as prepared" in text

@@ -11,9 +11,10 @@ from report_samples import sample_records, sample_summary
 from rich.console import Console
 
 from asr_tts.recognizer.word_error import word_errors
+from commentary_llm.metrics import Metrics
 from commentary_llm.pipeline.record import ReplaySummary
 from commentary_llm.report import percentiles, print_summary, summarise
-from commentary_llm.report.summary import clock, decimal, milliseconds, percent
+from commentary_llm.report.summary import branch_figures, clock, decimal, milliseconds, percent
 
 
 def test_percentiles_without_values_count_nothing() -> None:
@@ -88,3 +89,18 @@ def test_numbers_as_people_read_them() -> None:
     assert [percent(value) for value in (0.0, 0.034, 0.934, 1.0, math.nan)] == ["0 %", "3.4 %", "93 %", "100 %", "–"]
     assert [decimal(value) for value in (-22.94, -math.inf, None)] == ["−22.9", "–", "–"]
     assert [clock(value) for value in (5.4, 125.0, 3725.0, math.nan)] == ["0:05", "2:05", "1:02:05", "–"]
+
+
+def test_branches_are_heard_by_record_and_wasted_by_counter() -> None:
+    metrics = Metrics()
+    for name, by in (("build_ups", 4), ("prepared", 9), ("settled", 3), ("ready", 2), ("refused", 1)):
+        metrics.count("branches", name, by)
+    metrics.count("branches_wasted", "tokens", 310)
+    metrics.count("branches_wasted", "speech_ms", 14_250)
+    spoken = next(record for record in sample_records() if record.text and record.event_type == "goal")
+    heard = spoken.model_copy(update={"branch": "goal"})
+    figures = branch_figures(metrics, [spoken, heard])
+    assert (figures.heard, figures.wrong_heard, figures.hit_rate) == (1, 0, pytest.approx(1 / 3, abs=1e-4))
+    assert (figures.wasted_tokens, figures.wasted_speech_s) == (310, 14.25)
+    assert branch_figures(metrics, [heard.model_copy(update={"branch": "saved"})]).wrong_heard == 1
+    assert branch_figures(Metrics(), []).hit_rate is None
