@@ -57,6 +57,10 @@ def _outcome(reading: Reading, moment: Moment) -> Iterator[Finding]:
     if event.outcome is ShotOutcome.POST:
         fits += ("miss",) if re.search(r"\bmiss(?:es|ed)\b", reading.annotated) else ()
     happened = event.outcome.value if event.outcome else "a goal" if scored else "no goal"
+    if scored and re.search(
+        r"\b(?:(?:did|does) not|didn't|doesn't|fails? to) (?:score|find|beat)\b", reading.annotated
+    ):
+        yield Finding("outcome", "not scored, but the event is a goal")
     for sentence in reading.sentences:
         for kind, words in LEGEND.items():
             match = words.search(_plain_goal(sentence) if kind == "goal" else _by_the_frame(sentence))

@@ -17,7 +17,8 @@ def manner_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     if moment.event.type in ATTEMPTS:
         yield from _manner(text, moment)
     history = HISTORY.search(text)
-    if history:
+    hurt = moment.event.type is EventType.INJURY or moment.was(EventType.INJURY) is not None
+    if history and not (hurt and history[0] in ("injured", "hurt")):
         yield doubt("history", f"{history[0]!r} cannot be known from the events")
     invented = INVENTED.search(text)
     note = (moment.event.note or "").lower()

@@ -170,6 +170,13 @@ def _attempt(reading: Reading, moment: Moment) -> Iterator[Finding]:
                 yield Finding("role", f"{match[0]!r}, but it is an own goal of another")
         return
     yield from _expect(reading, _SCORER, {event.player}, "the attempt")
+    for match in re.finditer(
+        r"\b(P\d+) [!.,]+ (?:and )?he (?:scores|has scored|finds the net|"
+        r"converts|shoots)\b",
+        reading.annotated,
+    ):
+        if reading.player(match[1]) != event.player:
+            yield Finding("role", f"{match[0]!r}: the attempt is another's")
     rebound = frozenset(p for e in moment.recent[-3:] if e.type in ATTEMPTS for p in (e.player,) if p)
     for words, player in _players(_PROVIDER, reading):
         if player == event.assist or (words.startswith("found") and player == event.player):

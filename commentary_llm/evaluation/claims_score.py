@@ -103,8 +103,12 @@ def _numbers(reading: Reading, moment: Moment) -> Iterator[Finding]:
                 yield doubt("score", f"{first}-{second} as what may come; {_told(moment)}")
             elif not fits:
                 yield Finding("score", f"{first}-{second}, but {_told(moment)}")
-            elif "after extra time" in text and moment.shootout is not None and fits == allowed[:1] != allowed[1:]:
-                yield Finding("score", f"{first}-{second} after extra time, but {_told(moment)}")
+            elif (
+                re.search(r"\bafter (?:extra[- ]time|90|120)|\bin normal time", text)
+                and moment.shootout is not None
+                and fits == allowed[:1] != allowed[1:]
+            ):
+                yield Finding("score", f"{first}-{second} before the shoot-out, but {_told(moment)}")
             else:
                 yield from _direction(reading, moment, text, place, (first, second), fits)
         for match in _LISTED.finditer(text):
@@ -135,6 +139,8 @@ def _direction(
         r"(?:^|[ ,])(T\d)(?: (?:are|is|now|lead|still|by|win|won|take it|go|have it))* ?,? ?$", text[:place]
     )
     down = re.match(r"\d+-\d+ (?:down|behind)", text[place:])
+    if said[0] < said[1] and re.search(r"\b(?:leads?|leading|ahead|in front) $", text[:place]):
+        yield Finding("lead", f"a lead of {said[0]}-{said[1]}")
     trailing = re.search(r"\b(?:trail\w*(?: \w+)?|(?:beat|beaten|past|defeated) (?:the )?T\d) ,? ?$", text[:place])
     mark = after[1] if after else before[1] if before else None
     if mark is None or trailing:
@@ -189,7 +195,9 @@ def _standing(reading: Reading, moment: Moment, sentence: str, clause: str) -> I
         r"\blead-?up\b|\bleads? (?:him|the counter|the charge|the line|a charge)|\bup ahead\b|\bsteps? up\b", "", rest
     )
     rest = re.sub(
-        r"\bfrom \d(?:-\d)? down\b|\b(?:behind|ahead|in front) of\b|\b1st blood\b|advantage (?:is )?played", "", rest
+        r"\bfrom \d(?:-\d| goals?)? down\b|\b(?:behind|ahead|in front) of\b|\b1st blood\b|advantage (?:is )?played",
+        "",
+        rest,
     )
     rest = re.sub(r"back from \w+(?: \w+)? behind", "", rest)
     lead, trail = _LEAD.search(rest), _TRAIL.search(rest)
@@ -279,7 +287,10 @@ def _turns(reading: Reading, moment: Moment) -> Iterator[Finding]:
         match = re.search(pattern, text)
         if match and not holds and not UNREAL.search(_around(text, match.start())):
             yield Finding("score", f"{match[0]!r}, but {_told(moment)}, after {_was(moment)}")
-    for match in re.finditer(r"\bfrom (\d)(?:-\d)? down\b", text):
+    early = moment.event.elapsed_s < 40 * 60 if moment.event.period < 3 else moment.event.elapsed_s < 12 * 60
+    if early and re.search(r"\bwins? it for\b|\bwon it\b|\bthe winner\b", text):
+        yield doubt("score", "a winner, but much is left to play")
+    for match in re.finditer(r"\bfrom (\d)(?:-\d| goals?)? down\b", text):
         if worst != -int(match[1]):
             yield Finding("score", f"{match[0]!r}, but the largest deficit was {-worst}")
 

@@ -41,6 +41,12 @@ def side_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
             yield Finding("side", f"{match[0]!r}: the player is of the other side")
     if event.type in (EventType.MATCH_END, EventType.PERIOD_END) or (event.period == SHOOTOUT and moment.soon_over):
         yield from _winner(reading, moment)
+    elif re.search(
+        r"\bT\d (?:win|have won|are (?:the )?(?:world )?champions)(?: the (?:match|cup|"
+        r"final|title))?(?= [.!,]|$)",
+        text,
+    ):
+        yield Finding("score", "won, but the match goes on")
     if moment.gains is None:
         return
     if event.type in _SET_PIECES:
@@ -66,16 +72,18 @@ def side_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
         yield from _goal_side(reading, moment)
     if event.type is EventType.SHOT:
         for match in re.finditer(
-            r"\b(T\d) (?:go close|shoot|are denied|test|have a (?:go|shot))\b|\b(?:chance|opening|"
+            r"\b(T\d) (?:go close|shoot|are denied|test|waste|squander|miss|have a (?:go|shot))\b|\b(?:chance|opening|"
             r"effort|shot|opportunity) for (T\d)\b",
             text,
         ):
             if reading.side(match[1] or match[2]) != moment.side:
                 yield Finding("side", f"{match[0]!r}: the attempt was the other side's")
         for match in re.finditer(
-            r"\b(T\d) (?:survive|get in the way|hold on|get away with it|stand firm)\b|\bkeeps? (T\d) in\b", text
+            r"\b(T\d) (?:survive|get in the way|hold on|get away with it|stand firm)\b|"
+            r"\bkeeps? (T\d) in\b|\blet-?\s?off for (T\d)\b",
+            text,
         ):
-            if reading.side(match[1] or match[2]) == moment.side:
+            if reading.side(next(filter(None, match.groups()))) == moment.side:
                 yield Finding("side", f"{match[0]!r}: the attempt was their own")
     if event.type is EventType.VAR_DECISION and moment.reviewed is not None:
         about = moment.reviewed.team or moment.sides.get(moment.reviewed.player or "")
@@ -112,7 +120,7 @@ def _goal_side(reading: Reading, moment: Moment) -> Iterator[Finding]:
     text = reading.annotated
     gains = moment.gains
     for match in re.finditer(
-        r"\bgoal for (T\d)\b|\b(T\d) (?:score|scores|have scored|strike|equali[sz]e|have 1|get 1|"
+        r"\bgoal for (T\d)\b|\b(T\d) (?:score|scores|make it|makes it|have scored|strike|equali[sz]e|have 1|get 1|"
         r"pull 1|have their|have a goal|break|have snatched|celebrate)\b|"
         r"\b(T\d) have (?:\d|it(?! all))\b|\bequali[sz]er for (T\d)\b",
         text,

@@ -59,7 +59,7 @@ def _minutes(text: str, moment: Moment) -> Iterator[Finding]:
     running = PERIOD_START_MIN[event.period] + event.elapsed_s / 60  # minutes on the stadium clock
     label = f"but it is minute {time.label}"
     for m in _NTH_MINUTE.finditer(text):
-        if abs(int(m[1] or m[2]) - (running + 1)) > 1.05 and int(m[1] or m[2]) not in (time.minute,):
+        if int(m[1] or m[2]) not in (time.minute, int(running) + 1):
             yield Finding("time", f"{m[0]!r}, {label}")
     for m in _GONE.finditer(text):
         number = int(next(filter(None, m.groups())))
@@ -156,6 +156,9 @@ def _halves(text: str, moment: Moment) -> Iterator[Finding]:
         and event.period < SHOOTOUT
     ):
         yield Finding("time", "a shoot-out, but none follows")
+    shootout = re.search(r"\bshoot-?\s?out\b", text)
+    if shootout and event.period < SHOOTOUT and (kind is EventType.PERIOD_START or moment.next_period != SHOOTOUT):
+        yield Finding("time", f"a shoot-out in period {event.period}")
     if re.search(r"\bsudden death\b", text) and len(moment.kicks) < 9:
         yield Finding("time", "sudden death, but the first five kicks are not over")
     first, second = (re.search(rf"\b{nth}(?:-| )half\b", text) for nth in ("1st", "2nd"))

@@ -92,7 +92,10 @@ HISTORY = re.compile(
     r"\bfastest\b|\byoungest\b|\boldest\b|\bin a row\b|\blast (?:season|year|week|month|time|"
     r"summer)\b|\bhas (?:never|now scored|always)\b|"
     r"\bhave (?:never|always)\b|\breturn(?:s|ing)? from\b|\bback from (?:a|an|injury|suspension)\b|"
-    r"\bformer\b|\bex-|\bweather\b|\brain\w*\b"
+    r"\bformer\b|\bex-|\bweather\b|\brain\w*\b|\bin every\b|\bof the (?:tournament|campaign)\b|\bchampions .*again\b|"
+    r"\bcrowd\b|\bfans\b|\bsupporters\b|\bterraces\b|\binjured\b|\bhurt\b|\blimp\w*|\b(?:bad|wrong|"
+    r"right|poor) (?:call|decision)\b|"
+    r"\bharsh\b|\blucky\b|\bfortunate\b|\bdeserve\w*|\bshould have\b"
 )
 INVENTED = re.compile(
     r"\boverhead\b|\bbicycle\b|\bback-?heel\w*|\brebound\b|\bdeflect\w*|\bchip(?:s|ped)?\b|"

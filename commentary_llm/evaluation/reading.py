@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,6 +99,8 @@ class NameFinder:
                 self.sides[tuple(form.split())] = index
         for extra in (info.competition, info.stage, info.venue, info.referee, info.home.coach, info.away.coach):
             self.known.update(_words(extra or ""))
+        staff = {word for name in (info.referee, info.home.coach, info.away.coach) for word in _words(name or "")}
+        self.staff = sorted(staff - {word for form in self.players for word in form})  # known, but they do not play
         self.longest = max(map(len, (*self.players, *self.sides)), default=1)
 
 
@@ -169,13 +172,16 @@ def read_line(text: str, moment: Moment, finder: NameFinder) -> Reading:
             else:
                 suspect.append(token.text)
         number = NUMBERS.get(token.plain) or ORDINALS.get(token.plain) or token.plain
+        ordinal = token.plain in ("st", "nd", "rd", "th") and token.tight and bool(pieces) and pieces[-1][0].isdigit()
         after_hyphen = bool(pieces) and pieces[-1][0] == "-" and token.tight
-        pieces.append((number, (token.plain == "-" and token.tight) or after_hyphen))
+        pieces.append((number, (token.plain == "-" and token.tight) or after_hyphen or ordinal))
         if token.possessive:
             pieces.append(("'s", False))
         at += 1
     annotated = "".join(piece if tight else f" {piece}" for piece, tight in pieces).strip()
-    return Reading(text, _joined_numbers(annotated), tuple(unknown), tuple(_suspects(suspect, annotated)), finder)
+    unknown += _acting([*(word for word in suspect if fold(word) not in NO_NAMES), *finder.staff], annotated)
+    doubtful = [word for word in _suspects(suspect, annotated) if word not in unknown]
+    return Reading(text, _joined_numbers(annotated), tuple(unknown), tuple(doubtful), finder)
 
 
 def _name_at(tokens: list[Token], at: int, moment: Moment, finder: NameFinder) -> tuple[int, str]:
@@ -227,6 +233,14 @@ def _joined_numbers(text: str) -> str:
     )
     text = re.sub(r"\b(?:1|a) hundred and (\d\d?)\b", lambda m: str(100 + int(m.group(1))), text)
     return re.sub(r"\b(\d) (nil|0)\b", r"\1-0", text.replace("nil", "0"))
+
+
+_PLAYS = r" (?:scores|shoots|replaces|saves|denies|heads|fires|wins it|comes on|goes off|is (?:booked|off|fouled))\b"
+
+
+def _acting(words: Iterable[str], annotated: str) -> list[str]:
+    """Words that do what only a player does: "Ronaldo scores", "Scaloni comes on"."""
+    return [word for word in words if re.search(rf"\b{re.escape(fold(word))}{_PLAYS}", annotated)]
 
 
 def _suspects(words: list[str], annotated: str) -> list[str]:
