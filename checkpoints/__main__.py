@@ -12,6 +12,7 @@ from commentary_llm.errors import CommentaryError, InputError
 from commentary_llm.home import LLM_MODEL, commentary_home
 
 from . import build
+from .engines import command as speech_engines
 from .fetch import PACKAGES, fetch
 from .progress import Reporter
 from .tensorrt_llm import command as tensorrt_llm
@@ -64,6 +65,7 @@ def _engine_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     build_llm = commands.add_parser("build-llm", help="build TensorRT-LLM engines (under mpirun)", description=text)
     tensorrt_llm.add_options(build_llm, _positive)
     build_llm.set_defaults(run=tensorrt_llm.run)
+    speech_engines.add_commands(commands, _positive)
 
 
 def _positive(text: str) -> int:

@@ -27,7 +27,15 @@ from .tensors import read_specs
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 
-Kind = Literal["llama-hf", "llama-int8", "llama-int8-shards", "tensorrt-llm-engines", "whisper-onnx", "piper-onnx"]
+Kind = Literal[
+    "llama-hf",
+    "llama-int8",
+    "llama-int8-shards",
+    "tensorrt-llm-engines",
+    "whisper-onnx",
+    "piper-onnx",
+    "speech-engines",
+]
 
 
 class _Record(BaseModel):

@@ -36,6 +36,13 @@ class EngineConfig(BaseModel):
     )
     llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")
     speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
+    speech_runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"] = Field(
+        default="onnxruntime", description="what runs recogniser and voice"
+    )
+    speech_engines: str | None = Field(
+        default=None,
+        description="folder of their TensorRT engines; needed with the TensorRT runtimes, unused otherwise",
+    )
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
 
     persona: str = Field(default="excited", description="how it talks, a name of `script.personas`")

@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr_tts.recognizer.listener import Listener
+from asr_tts.synthesizer.clips import ClipCache
 from checkpoints.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
 from commentary_llm.generation.tensorrt_llm_backend.config import TensorRTLLMConfig
-from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir, shards_dir
+from commentary_llm.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.metrics import Metrics
@@ -38,6 +39,7 @@ from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.flow import Flow, Sink
 from commentary_llm.pipeline.hearing import Hearing, LiveHearing, Silence
 from commentary_llm.pipeline.job import CueHandle
+from commentary_llm.pipeline.sound_bank import prepare_sounds
 from commentary_llm.pipeline.speaker import Speaker
 from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
 from commentary_llm.pipeline.writer import LineWriter, TextBudget
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from asr_tts.interfaces import Recognizer, Synthesizer
+    from checkpoints.engines.artifact import SpeechEngines
     from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
 
 log = logging.getLogger(__name__)
@@ -80,8 +83,13 @@ class CommentaryEngine:
         sinks: Sequence[Sink] = (),
         on_open: OnOpen | None = None,
         hearing: MakeHearing | None = None,
+        clips: ClipCache | None = None,
+        progress: ReportStep = _no_progress,
     ) -> None:
-        """Puts ready parts together; `start` makes them. Raises ConfigError without a match."""
+        """Puts ready parts together; `start` makes them. Openers are voiced here, and kept in `clips`.
+
+        Raises ConfigError without a match.
+        """
         if config.match is None:
             raise ConfigError("the engine has no match; give EngineConfig(match=MatchInfo(...)) with both line-ups")
         self.config = config
@@ -118,20 +126,26 @@ class CommentaryEngine:
             TextBudget(),
         )
         self._warm_up(prompts.prefix, sampling)
+        openers = OpenerBook(config.match, config.seed)
+        bank = prepare_sounds(
+            openers.inventory(),
+            synthesizer,
+            clips,
+            lambda share: progress(f"making openers, {share:.0%}"),
+        )
         if recognizer is not None and hearing is not None:
             self._hearing = hearing(recognizer)
         elif recognizer is not None:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
-        timeline = SpeechTimeline(on_open)
-        branches = Branches(
-            generator, synthesizer, prompts, gate, history, OpenerBook(config.match), sampling, self.metrics
-        )
+        timeline = SpeechTimeline(self.clock.now_s, on_open)
+        branches = Branches(generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
         self._flow = Flow(
             match=self.match,
             director=Director(),
+            openers=openers,
             writer=writer,
-            speaker=Speaker(synthesizer, timeline, self.clock),
+            speaker=Speaker(synthesizer, timeline, bank),
             timeline=timeline,
             clock=self.clock,
             hearing=self._hearing,
@@ -181,7 +195,16 @@ class CommentaryEngine:
                 recognizer = load_recognizer(config)
             progress("warming up")
             engine = cls(
-                config, generator, synthesizer, recognizer, clock=clock, sinks=sinks, on_open=on_open, hearing=hearing
+                config,
+                generator,
+                synthesizer,
+                recognizer,
+                clock=clock,
+                sinks=sinks,
+                on_open=on_open,
+                hearing=hearing,
+                clips=ClipCache(clips_dir(), synthesizer.identity),
+                progress=progress,
             )
             engine.metrics.labels["backend_choice"] = str(choice)
             return engine
@@ -241,10 +264,9 @@ class CommentaryEngine:
         """Runs every stage once: the prompt's prefix is in the KV cache and no first cue pays for lazy set-up."""
         handle = self.generator.submit(GenerationRequest(prefix=prefix, text="", sampling=sampling))
         handle.result(timeout_s=self.config.startup_timeout_s)
-        for chunk in self.synthesizer.synthesize("Welcome to the match."):
-            log.debug("warm-up speech: %.2f s", chunk.duration_s)
+        self.synthesizer.warm_up()
         if self.recognizer is not None:
-            self.recognizer.transcribe(np.zeros(16_000, np.float32))
+            self.recognizer.warm_up()
 
 
 def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
@@ -268,15 +290,35 @@ def load_voice(config: EngineConfig) -> Synthesizer:
     """The configured voice. Raises ArtifactError."""
     from asr_tts.synthesizer import PiperSynthesizer
 
-    folder = artifact_path(config.tts, models_dir())
-    load_manifest(folder, kind="piper-onnx", verify="sha256")
-    return PiperSynthesizer.load(folder, threads=config.speech_threads, seed=config.seed)
+    if config.speech_runtime != "onnxruntime":
+        folder = _speech_engines(config).folder / "tts"
+    else:
+        folder = artifact_path(config.tts, models_dir())
+        load_manifest(folder, kind="piper-onnx", verify="sha256")
+    return PiperSynthesizer.load(folder, runtime=config.speech_runtime, threads=config.speech_threads, seed=config.seed)
 
 
 def load_recognizer(config: EngineConfig) -> Recognizer:
     """The configured speech recogniser. Raises ArtifactError."""
     from asr_tts.recognizer import open_recognizer
 
+    if config.speech_runtime != "onnxruntime":
+        engines = _speech_engines(config)
+        return open_recognizer(engines.folder / "asr", runtime=config.speech_runtime, window_s=engines.window_s)
     folder = artifact_path(config.asr, models_dir())
     load_manifest(folder, kind="whisper-onnx", verify="sha256")
     return open_recognizer(folder, threads=config.speech_threads)
+
+
+def _speech_engines(config: EngineConfig) -> SpeechEngines:
+    """The configured TensorRT engines of recogniser and voice, checked."""
+    if config.speech_engines is None:
+        raise ConfigError(
+            f"speech runtime {config.speech_runtime} needs built engines; name their folder as speech_engines. "
+            f"`python -m checkpoints engines build --runtime {config.speech_runtime} --compute-capability X.Y` "
+            "builds them"
+        )
+    # Imported here: it brings onnx, which takes long to load and is of no use without engines.
+    from checkpoints.engines.artifact import load_engines
+
+    return load_engines(Path(config.speech_engines).expanduser().absolute(), config.speech_runtime)

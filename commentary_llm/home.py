@@ -34,6 +34,16 @@ def llm_engines_dir(model: str, ranks: int) -> Path:
     return commentary_home() / "engines" / model / f"tensorrt-llm-tp{ranks}"
 
 
+def speech_engines_dir(runtime: str, compute_capability: str, precision: str) -> Path:
+    """TensorRT engines of recogniser and voice for one kind of GPU."""
+    return commentary_home() / "engines" / "speech" / f"{runtime}-{compute_capability}-{precision}"
+
+
+def clips_dir() -> Path:
+    """Openers as sound, of all voices and matches; bounded (see `asr_tts.synthesizer.clips`)."""
+    return commentary_home() / "clips"
+
+
 LLM_MODEL = "smollm2-135m-commentator"  # fine-tuned on this engine's prompts; see checkpoints/finetune
 ASR_MODEL = "whisper-tiny.en"
 TTS_MODEL = "piper-en_US-joe-medium"

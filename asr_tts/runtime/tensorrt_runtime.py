@@ -52,26 +52,16 @@ class TensorRtRuntime:
         if not path.is_file():
             raise ArtifactError(f"network {self._name!r}: no file {path}; build the engines with `{BUILD_COMMAND}`")
         card = EngineCard.read(path)
-        _check_flavour(self._name, path, card, kind)
+        if card.library != kind:
+            raise refusal(
+                self._name, path, card, f"built by {card.library} {card.library_version}", f"this run uses {kind}"
+            )
         self._library = open_library(kind)
-        _check_version(self._name, path, card, self._library)
         self._stage = Stage.of(stage)
         self._cuda = self._stage.cuda
         self._cuda.enter()
-        _check_gpu(self._name, path, card, self._cuda)
-        plan = path.read_bytes()
-        found = hashlib.sha256(plan).hexdigest()
-        if found != card.sha256:
-            raise _refusal(self._name, path, card, f"SHA-256 is {found}", f"the card says {card.sha256}")
         self._card = card
-        # The engine must not outlive the runtime that made it.
-        self._runtime = self._library.api.Runtime(self._library.logger)
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise ArtifactError(
-                f"network {self._name!r}: {path} does not load in {kind} {self._library.version}: "
-                f"{self._library.last_errors()}. Rebuild with `{card.command}`"
-            )
+        self._runtime, self._engine = load_engine(self._name, path, card, self._library, self._cuda)
         self._inputs, self._outputs = tensor_specs(card.inputs), tensor_specs(card.outputs)
         self._check_tensors(path)
         self._pool = BufferPool(self._cuda)
@@ -92,17 +82,17 @@ class TensorRtRuntime:
             dtype = np.dtype(api.nptype(engine.get_tensor_dtype(name))).name
             found[is_input][name] = (dtype, tuple(engine.get_tensor_shape(name)))
             if engine.is_shape_inference_io(name):
-                raise _refusal(self._name, path, self._card, f"{name!r} is a shape tensor", "only data is expected")
+                raise refusal(self._name, path, self._card, f"{name!r} is a shape tensor", "only data is expected")
         for is_input, expected in ((True, self._card.inputs), (False, self._card.outputs)):
             if found[is_input] != expected:
                 side = "inputs" if is_input else "outputs"
-                raise _refusal(
+                raise refusal(
                     self._name, path, self._card, f"{side} are {found[is_input]}", f"the card says {expected}"
                 )
         if engine.num_optimization_profiles != len(self._card.profiles):
             profiles = engine.num_optimization_profiles
             expected_profiles = f"the card says {len(self._card.profiles)}"
-            raise _refusal(self._name, path, self._card, f"{profiles} optimisation profiles", expected_profiles)
+            raise refusal(self._name, path, self._card, f"{profiles} optimisation profiles", expected_profiles)
 
     def _new_context(self, number: int) -> _Context:
         with self._stage.lock:
@@ -273,24 +263,30 @@ class _Context:
         return EngineError(f"network {self._network!r}: {what} by TensorRT: {self._library.last_errors()}")
 
 
-def _refusal(network: str, path: Path, card: EngineCard, found: str, expected: str) -> ArtifactError:
-    return ArtifactError(f"network {network!r}: {path}: {found}, {expected}. Rebuild with `{card.command}`")
+def load_engine(network: str, path: Path, card: EngineCard, library: Library, cuda: Cuda) -> tuple[Any, Any]:
+    """TensorRT's runtime and the deserialised engine; the engine must not outlive the runtime.
 
-
-def _check_flavour(network: str, path: Path, card: EngineCard, kind: str) -> None:
-    if card.library != kind:
-        found = f"built by {card.library} {card.library_version}"
-        raise _refusal(network, path, card, found, f"this run uses {kind}")
-
-
-def _check_version(network: str, path: Path, card: EngineCard, library: Library) -> None:
+    Raises ArtifactError when the library, the GPU or the file differs from what the card says, or TensorRT refuses it.
+    """
     if card.library_version != library.version:
         found = f"built by {card.library} {card.library_version}"
-        raise _refusal(network, path, card, found, f"version {library.version} is installed")
-
-
-def _check_gpu(network: str, path: Path, card: EngineCard, cuda: Cuda) -> None:
+        raise refusal(network, path, card, found, f"version {library.version} is installed")
     present = cuda.compute_capability
     if card.compute_capability != present:
         found = f"built for GPUs of compute capability {card.compute_capability}"
-        raise _refusal(network, path, card, found, f"this GPU has {present}")
+        raise refusal(network, path, card, found, f"this GPU has {present}")
+    plan = path.read_bytes()
+    digest = hashlib.sha256(plan).hexdigest()
+    if digest != card.sha256:
+        raise refusal(network, path, card, f"SHA-256 is {digest}", f"the card says {card.sha256}")
+    runtime = library.api.Runtime(library.logger)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        found = f"{library.kind} {library.version} does not load it"
+        raise refusal(network, path, card, found, library.last_errors())
+    return runtime, engine
+
+
+def refusal(network: str, path: Path, card: EngineCard, found: str, expected: str) -> ArtifactError:
+    """Why an engine is not loaded: both sides, and the command that rebuilds."""
+    return ArtifactError(f"network {network!r}: {path}: {found}, {expected}. Rebuild with `{card.command}`")

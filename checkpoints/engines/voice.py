@@ -17,13 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from asr_tts.runtime.profiles import write_profiles
 from asr_tts.synthesizer.vits import VoiceDescription, decoder_windows
-from checkpoints.engines.graph import GraphBuilder, fold, producers, prune, redirect, set_shapes
+from checkpoints.engines.graph import GraphBuilder, consumers, fold, producers, prune, redirect, set_shapes
 from checkpoints.engines.splines import dense_splines
 from commentary_llm.errors import ArtifactError
 
 TEXT_IDS = 128
-# The longest latent of one clause: 128 ids hold some 60 phonemes of 5 to 8 frames each, and slow speech needs more.
-TEXT_FRAMES = 640
+# The longest latent of a clause with so many ids: 2 to 3 frames an id, 3.1 at the slowest rate (measured on 7 lines). A
+# clause that needs more is split again.
+TEXT_FRAMES = 448
 NOISE_FRAMES = 512
 
 
@@ -109,19 +110,42 @@ def _mask_at(builder: GraphBuilder, masks: dict[int, str], rate: int) -> str:
     return masks[rate]
 
 
-def half_voice(model: onnx.ModelProto) -> set[str]:
-    """Names of the nodes that stay float32 when a voice is converted: everything that the durations depend on.
+def float_nodes(model: onnx.ModelProto) -> set[str]:
+    """Nodes of a fixed text encoder (by their first output) that stay float32 in a float16 build.
 
-    A duration is rounded up to whole frames: a float16 difference of one in a thousand now and then makes a phoneme a
-    frame longer. Text encoder proper and duration predictor are a twentieth of the arithmetic; the flow behind them and
-    the decoder are converted.
+    All that the durations depend on: a duration is rounded up to whole frames, and a difference of one in a thousand
+    now and then makes a phoneme a frame longer. All that counts frames from them: a float16 is exact to 2,048 only.
+    The flow behind them, half of the weights, is converted.
     """
-    made_by = producers(model)
+    made_by, read_by = producers(model), consumers(model)
     kept: set[str] = set()
-    pending = [value.name for value in model.graph.output if value.name == "durations"]
+    pending = ["durations"]
     while pending:
         node = made_by.get(pending.pop())
         if node is not None and node.output[0] not in kept:
             kept.add(node.output[0])
             pending.extend(node.input)
-    return kept
+    counting = _after({"durations"}, read_by)
+    flow = {name for name in counting if made_by[name].op_type == "Conv"}
+    return kept | (counting - flow - _after(flow, read_by))
+
+
+def pcm_nodes(model: onnx.ModelProto) -> set[str]:
+    """Nodes of a decoder (by their first output) that stay float32: the last convolution and what follows it.
+
+    They make the samples, where float16 would leave 11 bits; with one output channel they cost next to nothing.
+    """
+    last = [node.output[0] for node in model.graph.node if node.op_type == "Conv"][-1]
+    return {last} | _after({last}, consumers(model))
+
+
+def _after(tensors: set[str], read_by: dict[str, list[onnx.NodeProto]]) -> set[str]:
+    """First outputs of all nodes that depend on `tensors`."""
+    found: set[str] = set()
+    pending = list(tensors)
+    while pending:
+        for node in read_by.get(pending.pop(), []):
+            if node.output[0] not in found:
+                found.add(node.output[0])
+                pending.extend(node.output)
+    return found
