@@ -48,12 +48,14 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         ("seed", "random seed of the model's draws and the voice"),
         ("llm-threads", "CPU threads of the language model on each rank"),
         ("speech-threads", "CPU threads of each speech network"),
+        ("speech-runtime", "what runs recogniser and voice: onnxruntime, tensorrt or tensorrt_rtx"),
     ):
         default = _default(name.replace("-", "_"))
         group.add_argument(f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})")
     group.add_argument(
         "--llm-engines", metavar="DIR", help="TensorRT-LLM engines (default: those of --llm in the cache, if there)"
     )
+    group.add_argument("--speech-engines", metavar="DIR", help="engines of recogniser and voice for a TensorRT runtime")
 
 
 def file_options() -> dict[str, str]:
