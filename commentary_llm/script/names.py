@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
 
 from commentary_llm.match import MatchInfo, Player, Team
 from commentary_llm.script.tokens import Token, words_of
@@ -70,6 +72,8 @@ _CLUB_WORDS = frozenset(
     ]
 )
 
+_NOT_IN_KNOWN = _CLUB_WORDS - {"club", "ac", "as", "bk"} | {"women", "womens", "w"}
+
 Key = str  # "p:<player id>", "t:<team id>", "c:<name>" coach or referee, "x:<name>" venue or competition
 
 
@@ -134,7 +138,8 @@ def _build(info: MatchInfo) -> NameBook:
                 weak[first].add(key)
             short = surname(player)
             surnames[player.id] = short if len(shared[words_of(short)]) == 1 else player.name
-    for known in (info.competition, info.venue, info.stage):
+    _add_known_forms(aliases, info)
+    for known in (info.competition, info.venue, info.stage, *_competition_forms(info)):
         if known and words_of(known):
             aliases[words_of(known)].add(f"x:{known}")
     if info.referee:
@@ -205,6 +210,60 @@ def _player_forms(player: Player) -> set[tuple[str, ...]]:
         forms.add(words_of(player.full_name))
     forms.discard(())
     return forms
+
+
+def _add_known_forms(aliases: dict[tuple[str, ...], set[Key]], info: MatchInfo) -> None:
+    """Nicknames and peoples of well-known teams, and "the visitors"; what would fit both sides fits neither."""
+    found: dict[tuple[str, ...], set[Key]] = defaultdict(set)
+    nations = 0
+    for team in (info.home, info.away):
+        known = _known_teams().get(tuple(word for word in words_of(team.name) if word not in _NOT_IN_KNOWN))
+        if known is None:
+            continue
+        nations += known.nation
+        for form in known.forms:
+            found[form].add(team_key(team.id))
+    # Two nations usually meet on neutral ground, and so do finalists: nobody is at home there.
+    if not nations and words_of(info.stage or "") != ("final",):
+        for phrase in ("home side", "home team", "hosts"):
+            found[words_of(phrase)].add(team_key(info.home.id))
+        for phrase in ("visitors", "visiting side", "away side", "away team"):
+            found[words_of(phrase)].add(team_key(info.away.id))
+    for form, keys in found.items():
+        if len(keys) == 1 and form not in aliases:
+            aliases[form] |= keys
+
+
+@dataclass(frozen=True)
+class _KnownTeam:
+    forms: tuple[tuple[str, ...], ...]
+    nation: bool
+
+
+@lru_cache(maxsize=1)
+def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
+    """`team_names.txt` by the folded words of each team."""
+    known = {}
+    for line in (files(__package__) / "team_names.txt").read_text(encoding="utf-8").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        names, people, nicknames = (part.strip() for part in line.split("|"))
+        forms = tuple(words_of(form) for form in f"{people},{nicknames}".split(",") if form.strip())
+        for name in names.split("/"):
+            known[words_of(name)] = _KnownTeam(forms, bool(people))
+    return known
+
+
+def _competition_forms(info: MatchInfo) -> list[str]:
+    """ "FIFA World Cup 2022" is also "the World Cup", and its last match "the World Cup final"."""
+    words = [word for word in (info.competition or "").split() if not any(char.isdigit() for char in word)]
+    if words and words[0].isupper() and len(words) > 1:
+        words = words[1:]  # the governing body
+    if len(words) < 2:
+        return []
+    short = " ".join(words)
+    is_final = words_of(info.stage or "") == ("final",)
+    return [short, *([f"{short} final"] if is_final else [])]
 
 
 def _add_person(aliases: dict[tuple[str, ...], set[Key]], name: str, key: Key) -> None:

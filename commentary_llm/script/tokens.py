@@ -22,7 +22,11 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 # "it's" is a contraction, "Messi's" a possessive; only after these is it the former.
-_CONTRACTING = frozenset({"it", "that", "there", "he", "she", "what", "who", "here", "this", "where", "how", "let"})
+_CONTRACTING = frozenset(
+    {"it", "that", "there", "he", "she", "what", "who", "here", "this", "where", "how", "let", "flag", "ball", "score"}
+)
+_AFTER_HAD = frozenset({"already", "been", "just"})
+_IRREGULAR = {"can't": ("cannot",), "won't": ("will", "not")}
 _CONTRACTIONS = {"ve": "have", "re": "are", "ll": "will", "d": "would", "m": "am"}
 
 
@@ -58,8 +62,10 @@ def tokenize(text: str) -> list[Token]:
             mark = fold(raw) if kind != "mark" else raw
             tokens.append(Token(re.sub(f"[{_DASH}]", "-", mark), kind, raw))
             continue
-        tokens.extend(_word(raw))
-    # "players'" leaves a mark behind that would count as an opening quote.
+        words = _word(raw)
+        if tokens and tokens[-1].raw.lower().endswith(("'d", "’d")) and words[0].text in _AFTER_HAD:
+            tokens[-1] = Token("had", "word", tokens[-1].raw)  # "he'd already been booked", not "he'd score"
+        tokens.extend(words)
     return tokens
 
 
@@ -73,6 +79,8 @@ def _word(raw: str) -> list[Token]:
         if head in _CONTRACTING:
             return [Token(head, "word", raw, capital), Token("is" if head != "let" else "us", "word", raw)]
         return [Token(head.replace("'", ""), "word", raw, capital, possessive=True)]
+    if folded in _IRREGULAR:
+        return [Token(text, "word", raw, capital) for text in _IRREGULAR[folded]]
     if tail == "t" and head.endswith("n"):
         return [Token(head[:-1] or "n", "word", raw, capital), Token("not", "word", raw)]
     if tail in _CONTRACTIONS:

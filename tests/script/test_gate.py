@@ -86,7 +86,7 @@ OUTCOMES = {
     "sub": "substitution",
     "corner": "corner",
     "offside": "offside",
-    "foul": "foul/after_foul",
+    "foul": "foul/after_foul/penalty_awarded",
     "var": "var_review/var_decision",
     "board": "stoppage_board",
     "throwin": "throw_in",

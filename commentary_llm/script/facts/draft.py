@@ -17,6 +17,7 @@ class Draft:
         # "stoppage_time" is true of the clock, not of the board.
         self.flags: set[str] = {"stoppage_board" if event.type is EventType.STOPPAGE_TIME else event.type.value}
         self.roles: dict[str, set[str]] = defaultdict(set)
+        self.replaced: dict[str, str] = {}
         self.side = event.team or (state.team_of(event.player).id if event.player is not None else None)
 
     def role(self, role: str, player: str | None, side: str | None = None) -> None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from commentary_llm.match import MatchEvent, MatchState
+from commentary_llm.script.facts.background import add_background
 from commentary_llm.script.facts.draft import Draft
 from commentary_llm.script.facts.incident import add_incident
 from commentary_llm.script.facts.moment import add_place, add_time
-from commentary_llm.script.facts.story import add_again, add_goal_story, add_recent, add_score
+from commentary_llm.script.facts.story import add_again, add_feelings, add_goal_story, add_recent, add_score
+
+_STEPS = (
+    *(add_incident, add_place, add_time, add_score, add_goal_story, add_recent, add_background),
+    *(add_again, add_feelings),  # build on the flags and roles of the others
+)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`flags` are true statements by name; `roles` map a part to the keys (`p:id`, `t:id`) that fill it."""
+    """`flags` are true statements by name; `roles` map a part to the keys (`p:id`, `t:id`) that fill it.
+
+    `replaced`: on a substitution who comes on -> whom he replaces, also for changes made at the same time.
+    """
 
     event: MatchEvent
     state: MatchState
     flags: frozenset[str]
     roles: dict[str, frozenset[str]]
+    replaced: dict[str, str] = field(default_factory=dict)
 
     def holds(self, condition: str) -> bool:
         """A condition: flags that must all hold, `!flag` for one that must not, `a/b` for either."""
@@ -38,6 +48,7 @@ class Facts:
 def facts_of(event: MatchEvent, state: MatchState) -> Facts:
     """Everything that templates and gate may build on at `event`; `state` is the match right after it."""
     draft = Draft(event, state)
-    for add in (add_incident, add_place, add_time, add_score, add_goal_story, add_recent, add_again):
+    for add in _STEPS:
         add(draft)
-    return Facts(event, state, frozenset(draft.flags), {role: frozenset(keys) for role, keys in draft.roles.items()})
+    roles = {role: frozenset(keys) for role, keys in draft.roles.items() if keys}
+    return Facts(event, state, frozenset(draft.flags), roles, draft.replaced)

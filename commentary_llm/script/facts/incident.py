@@ -147,6 +147,10 @@ def _add_card(draft: Draft) -> None:
     )
     card = booking.card if booking is not None else event.card
     draft.flags.add(card.value if card else "card_unknown")
+    if event.player is not None and draft.side is not None and card is CardType.YELLOW:
+        pitch = draft.state.on_pitch.get(draft.side, frozenset())
+        if event.player not in pitch:
+            draft.flags.add("off_pitch")
     if card in (CardType.RED, CardType.SECOND_YELLOW):
         draft.flags.add("sent_off")
         draft.role("sent_off", event.player, draft.side)
@@ -168,6 +172,13 @@ def _add_substitution(draft: Draft) -> None:
     ]
     if same:
         draft.flags.add("double_substitution" if len(same) == 1 else "many_substitutions")
-        for sub in same:
-            draft.role("off", sub.player, sub.team)
-            draft.role("on", sub.player_on, sub.team)
+        if len(same) == 2:
+            draft.flags.add("triple_substitution")
+    for sub in same:
+        draft.role("off", sub.player, sub.team)
+        draft.role("on", sub.player_on, sub.team)
+    draft.replaced = {
+        player_key(sub.player_on): player_key(sub.player)
+        for sub in (*same, event)
+        if sub.player is not None and sub.player_on is not None
+    }

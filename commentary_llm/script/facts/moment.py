@@ -50,13 +50,18 @@ def add_time(draft: Draft) -> None:
     minute, added = minute_of(event)
     if added:
         flags.add("stoppage_time")
+    if period == 1 and event.type is not EventType.PERIOD_END and (minute >= 43 or added):
+        flags.add("before_break")
+    if period <= 2 and 17 * 60 <= event.elapsed_s <= 28 * 60:
+        flags.add("midway")
     if event.type is EventType.MATCH_END:
         flags.add("match_over")
         if period >= 3:
             flags.add("after_extra")
     if period == 5:
+        flags.add("after_extra")
         if event.type is EventType.PERIOD_START:
-            flags |= {"shootout_start", "after_extra"}
+            flags.add("shootout_start")
         if event.type is EventType.PERIOD_END:
             flags.add("shootout_end")
         return

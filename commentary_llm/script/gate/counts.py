@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from commentary_llm.match import EventType, Score
 from commentary_llm.script.facts import minute_of
+from commentary_llm.script.gate.bindings import LASTING
 from commentary_llm.script.gate.numbers import NumberClaim
+from commentary_llm.script.gate.reading import Item, Reading
 from commentary_llm.script.gate.verdict import Cause, Refused
-
-if TYPE_CHECKING:
-    from commentary_llm.script.gate.reading import Item, Reading
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
 _AHEAD = frozenset(
@@ -20,6 +17,12 @@ _WINNING = frozenset(
     ["win", "wins", "won", "victory", "beat", "beats", "winners", "victorious", "triumph", "prevail"]
 ) | {"win it", "wins it", "have won", "have won it", "a victory", "the winners", "the victory", "win the match"}
 _BEATING = frozenset({"beat", "beats"})
+_ON_PENALTIES = frozenset(
+    ["on penalties", "shoot out", "the shoot out", "penalties", "win on penalties", "win it on penalties", "shootout"]
+) | frozenset(["wins on penalties", "have won it on penalties", "won on penalties", "win the shoot out"])
+_BEFORE_PENALTIES = frozenset({"after extra time", "in extra time"})
+_MAKING = frozenset({"makes it", "make it", "that makes it", "makes that", "it is", "it is now", "that is"})
+_AFTER_SINGLE = frozenset({"and", "now", "for", "from", "in", "as", "here"})
 _PERIOD_END_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
 
 
@@ -40,18 +43,22 @@ class NumberJudge:
 
     # Score
 
-    def _pairs(self) -> list[Score]:
-        """The scores a bare pair may mean: the shoot-out's while kicks are taken, else the match's."""
+    def _pairs(self, words: set[str]) -> list[Score]:
+        """The scores a pair may mean: the shoot-out's while kicks are taken or where it is named, else the match's."""
         state, event = self._state, self._event
-        if state.shootout is None:
+        if state.shootout is None or words & _BEFORE_PENALTIES:
             return [state.score]
-        if event.type in (EventType.GOAL, EventType.SHOT) and event.period == 5:
-            return [state.shootout]
-        return [state.score, state.shootout]
+        kick = event.type in (EventType.GOAL, EventType.SHOT) and event.period == 5
+        return [state.shootout] if kick or words & _ON_PENALTIES else [state.score]
+
+    def _words(self) -> set[str]:
+        return {item.text for item in self._reading.items}
 
     def _check_score(self, index: int, item: Item, number: NumberClaim) -> None:
         first, second = number.values
         items = self._reading.items
+        if self._reading.words_before(index) & LASTING and "scored" in self._reading.facts.flags:
+            raise Refused(Cause.SCORE, f"{item.text} is new")
         before = self._team_near(index, -1)
         after = self._team_near(index, +1)
         words = {i.text for i in items}
@@ -60,11 +67,7 @@ class NumberJudge:
             before = next((i for i in items[:index] if i.kind == "name" and (i.key or "").startswith("t:")), None)
         if after is not None and items[index + 1].text in ("to", "for", "in"):
             before = None
-        on_penalties = bool({"on penalties", "shoot out", "the shoot out", "penalties"} & words)
-        pairs = self._pairs()
-        state = self._state
-        if on_penalties and state.shootout is not None:
-            pairs = [state.shootout]
+        pairs = self._pairs(words)
         favoured = after is not None and items[index + 1].text in ("to", "for", "in")
         if first == second and (_WINNING & words or favoured):
             raise Refused(Cause.SCORE, f"{item.text} is won by nobody")
@@ -99,7 +102,7 @@ class NumberJudge:
         return (first, second) == (pair.home, pair.away) or first > second
 
     def _check_level_score(self, index: int, item: Item, number: NumberClaim) -> None:
-        if not any(pair.home == pair.away == number.values[0] for pair in self._pairs()):
+        if not any(pair.home == pair.away == number.values[0] for pair in self._pairs(self._words())):
             raise Refused(Cause.SCORE, item.text)
 
     def _team_near(self, index: int, step: int) -> Item | None:
@@ -114,6 +117,9 @@ class NumberJudge:
         i = index + step
         while 0 <= i < len(items):
             item = items[i]
+            sides = [key for key in item.antecedents if key.startswith("t:")]
+            if step < 0 and item.text == "they" and len(sides) == 1:
+                return Item("name", "they", key=sides[0], bound=True)
             if item.kind == "name":
                 if item.key is not None and item.key.startswith("t:"):
                     return item
@@ -148,6 +154,7 @@ class NumberJudge:
         truth = {
             "played": played,
             "remaining": remaining,
+            "half": period < 5 and int(self._event.elapsed_s // 60) in (value, value - 1),
             "board": on_board,
             "remaining_or_board": remaining or on_board,
             "plain": on_board if "stoppage_board" in self._reading.facts.flags else played,
@@ -158,43 +165,77 @@ class NumberJudge:
     # Counts
 
     def _check_ordinal(self, index: int, item: Item, number: NumberClaim) -> None:
-        value = number.values[0]
-        facts = self._reading.facts
-        if number.tail == "change":
-            side = facts.event.team
-            made = [sub for sub in self._state.substitutions if sub.team == side]
-            if "substitution" in facts.flags and len(made) == value:
-                return
+        if number.values[0] not in self._tallies(index, number):
             raise Refused(Cause.COUNT, item.text)
-        if "match_goal" not in facts.flags:
-            raise Refused(Cause.COUNT, item.text)
-        if value in self._tallies(index, number):
-            return
-        raise Refused(Cause.COUNT, item.text)
 
     def _tallies(self, index: int, number: NumberClaim) -> set[int]:
-        """Counts the ordinal may stand for, by the word that owns it."""
-        items = self._reading.items
-        event = self._event
-        owner = items[index - 1] if index else None
-        player = self._player_tally(event.player) if event.player and event.type is EventType.GOAL else set()
-        credited = next(iter(self._reading.facts.roles.get("credited", ())), None)
+        """What the ordinal may be here, by the noun it counts and by whose it is said to be."""
+        facts, state = self._reading.facts, self._state
+        noun = number.tail.removesuffix(" of the match")
+        if noun in ("", "goal"):
+            return self._goal_tallies(index, number) if "match_goal" in facts.flags else set()
+        counted, told = {
+            "change": ([change.team for change in state.substitutions], "substitution"),
+            "card": ([booking.team for booking in state.cards], "card"),
+            "penalty": ([penalty.team for penalty in state.penalties], "penalty_awarded"),
+        }.get(noun, ([], ""))
+        if noun == "penalty" and "kick" in facts.flags:
+            counted, told = [kick.team for kick in state.kicks], "kick"
+        if told not in facts.flags:
+            return set()
+        side = next((key for key in facts.roles.get("side", ()) if key.startswith("t:")), None)
+        owner = self._owner(index)
+        if owner is None:
+            if number.tail.endswith("match"):
+                return {len(counted)}
+            return {len(counted)} if noun == "card" or told == "kick" else {counted.count((side or "")[2:])}
+        if owner.kind == "name":
+            owner.bound = owner.key == side
+        return {counted.count((side or "")[2:])} if side in self._stands_for(owner) else set()
+
+    def _goal_tallies(self, index: int, number: NumberClaim) -> set[int]:
+        facts, event = self._reading.facts, self._event
+        credited = next(iter(facts.roles.get("credited", ())), None)
         team = {self._state.score_of(credited[2:])} if credited else set()
-        name, preposition = next(iter(self._reading.names_after(index)), (None, None))
-        if name is not None and preposition in ("for", "from", "of", "by"):
-            name.bound = True
-            return self._tally_of(name, credited)
-        if owner is not None and owner.kind == "name" and owner.possessive:
+        owner = self._owner(index)
+        if owner is not None and owner.kind == "name":
             owner.bound = True
             return self._tally_of(owner, credited)
-        if owner is not None and owner.text in ("his", "her"):
-            return player
         if owner is not None and owner.text == "their":
-            return team
-        if number.tail == "of the match":
+            return team if credited in self._stands_for(owner) else set()
+        if owner is not None:
+            mine = event.player and event.type is EventType.GOAL and f"p:{event.player}" in self._stands_for(owner)
+            return self._player_tally(event.player) if mine and event.player else set()
+        if number.tail.endswith("of the match"):
             return {len(self._state.goals)}
         # "a third", "the third goal": the credited side's, as commentators count.
-        return team if number.tail == "goal" or (owner is not None and owner.text in ("a", "the")) else set()
+        article = index > 0 and self._reading.items[index - 1].text in ("a", "the")
+        return team if number.tail == "goal" or article else set()
+
+    def _owner(self, index: int) -> Item | None:
+        """Whose the counted thing is: "a second for Messi", "Argentina's second", "their second"."""
+        name, preposition = next(iter(self._reading.names_after(index)), (None, None))
+        if name is not None and name.kind == "name" and preposition in ("for", "from", "of", "by"):
+            return name
+        before = self._reading.items[index - 1] if index else None
+        if before is not None and before.kind == "name" and before.possessive:
+            return before
+        return before if before is not None and before.text in ("his", "her", "their") else None
+
+    def _stands_for(self, owner: Item) -> frozenset[str]:
+        """Keys the owner may be; a pronoun with nobody named before it may be anybody in the event."""
+        if owner.kind == "name":
+            return frozenset({owner.key or ""})
+        return owner.antecedents or self._reading.participants
+
+    def _involved(self, item: Item) -> frozenset[str]:
+        """The keys of a name, or those a pronoun may mean: who scored and the side it counts for."""
+        if item.kind == "name":
+            return frozenset({item.key or " "})
+        roles = self._reading.facts.roles
+        players = item.text in ("he", "she", "his", "her")
+        parts = roles.get("scorer" if players else "credited", frozenset())
+        return frozenset(key for key in parts & self._stands_for(item) if key.startswith("p:" if players else "t:"))
 
     def _player_tally(self, player_id: str) -> set[int]:
         return {self._state.goals_by(player_id)}
@@ -208,14 +249,15 @@ class NumberJudge:
     def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:
         value = number.values[0]
         after, preposition = next(iter(self._reading.names_after(index)), (None, None))
-        name = after if preposition in ("for", "from", "by") else self._reading.name_before(index)
-        total = len(self._state.goals)
+        name = after if preposition in ("for", "from", "by") else self._reading.subject_before(index)
         if name is None:
-            true = value == total
-        elif (name.key or "").startswith("p:"):
-            true = value == self._state.goals_by((name.key or "")[2:])
+            true = value == len(self._state.goals)
         else:
-            true = value == self._state.score_of((name.key or "")[2:])
+            true = value in {
+                self._state.goals_by(key[2:]) if key.startswith("p:") else self._state.score_of(key[2:])
+                for key in self._involved(name)
+                if key[0] in "pt"
+            }
         if not true:
             raise Refused(Cause.COUNT, item.text)
         if name is not None:
@@ -231,32 +273,46 @@ class NumberJudge:
 
     def _check_shirt(self, index: int, item: Item, number: NumberClaim) -> None:
         player = self._event.player
-        name = self._reading.name_before(index)
+        name = self._reading.subject_before(index)
         if name is not None and (name.key or "").startswith("p:"):
             player = (name.key or "")[2:]
         if player is None or self._state.player(player).shirt != number.values[0]:
             raise Refused(Cause.COUNT, item.text)
 
     def _check_single(self, index: int, item: Item, number: NumberClaim) -> None:
-        """A lone number: a side's goals straight after its name ("Argentina two, France one"), else not understood."""
-        before = self._reading.items[index - 1] if index else None
-        after = self._reading.items[index + 1] if index + 1 < len(self._reading.items) else None
+        """A lone number: a side's or a scorer's goals, in the few forms that say so; else not understood."""
+        value, items = number.values[0], self._reading.items
+        before = items[index - 1] if index else None
+        after = items[index + 1] if index + 1 < len(items) else None
         scorer = self._scorer_of_single(index)
-        if scorer is not None and number.values[0] == self._state.goals_by(scorer) and number.values[0] > 1:
+        if scorer is not None and value == self._state.goals_by(scorer) and value > 1:
             return
-        if before is not None and before.text in ("makes it", "make it", "that makes it", "makes that"):
-            credited = next(iter(self._reading.facts.roles.get("credited", ())), "")
-            if credited and number.values[0] == self._state.score_of(credited[2:]):
-                return
-        alone = after is None or after.kind == "mark" or after.kind == "name"
+        side = self._side_of_single(index, before, after)
+        if side is not None and value == self._state.score_of((side.key or "")[2:]):
+            side.bound = True
+            return
+        alone = after is None or after.kind in ("mark", "name")
         if before is not None and before.kind == "name" and (before.key or "").startswith("t:") and alone:
-            team = (before.key or "")[2:]
-            for pair in self._pairs():
-                if number.values[0] == (pair.home if team == self._state.info.home.id else pair.away):
-                    before.bound = True
-                    return
+            home = before.key == f"t:{self._state.info.home.id}"
+            if value in {pair.home if home else pair.away for pair in self._pairs(self._words())}:
+                before.bound = True
+                return
             raise Refused(Cause.SCORE, item.text)
         raise Refused(Cause.COUNT, item.text)
+
+    def _side_of_single(self, index: int, before: Item | None, after: Item | None) -> Item | None:
+        """ "That makes it two", "Argentina have two", "three for Argentina": whose goals a lone number counts."""
+        credited = self._reading.facts.roles.get("credited", frozenset())
+        ends = after is None or after.kind == "mark" or after.text in _AFTER_SINGLE
+        if before is not None and before.text in _MAKING and ends and credited:
+            return Item("name", before.text, key=next(iter(credited)))
+        if before is not None and before.text in ("have", "have got") and ends:
+            side = self._reading.subject_before(index)
+            return side if side is not None and (side.key or "").startswith("t:") else None
+        if after is not None and after.text == "for" and "match_goal" in self._reading.facts.flags:
+            side, _ = next(iter(self._reading.names_after(index)), (None, None))
+            return side if side is not None and side.key in credited else None
+        return None
 
     def _scorer_of_single(self, index: int) -> str | None:
         """ "Messi has two", "that is two for him", "two for Messi": whose goals a lone number counts."""
@@ -267,11 +323,14 @@ class NumberJudge:
         scorers = facts.roles.get("scorer", frozenset())
         following = [item.text for item in items[index + 1 : index + 3]]
         if following in (["for", "him"], ["for", "her"]):
-            return self._event.player
+            meant = self._stands_for(items[index + 2]) if following[1] == "him" else self._reading.participants
+            return self._event.player if meant & scorers else None
         name, preposition = next(iter(self._reading.names_after(index)), (None, None))
         if name is None and index and items[index - 1].text in ("has", "has got", "gets"):
-            name, preposition = self._reading.name_before(index), "for"
-        if name is not None and preposition == "for" and name.key in scorers and (name.key or "").startswith("p:"):
-            name.bound = True
-            return (name.key or "")[2:]
+            name, preposition = self._reading.subject_before(index), "for"
+        if name is not None and preposition == "for":
+            key = next((key for key in self._involved(name) & scorers if key.startswith("p:")), None)
+            if key is not None:
+                name.bound = True
+                return key[2:]
         return None

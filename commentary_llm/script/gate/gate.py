@@ -11,7 +11,7 @@ import re
 
 from commentary_llm.script.cue import Cue
 from commentary_llm.script.facts import facts_of, match_seconds
-from commentary_llm.script.gate.bindings import check_claims, check_loose_names, resolve_names
+from commentary_llm.script.gate.bindings import check_changes, check_claims, check_loose_names, resolve_names
 from commentary_llm.script.gate.counts import NumberJudge
 from commentary_llm.script.gate.lexicon import Lexicon, lexicon
 from commentary_llm.script.gate.reader import ClauseReader
@@ -20,6 +20,8 @@ from commentary_llm.script.history import LineHistory
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _ALLOWED = re.compile(r"[\w\s.,;:!?…'’‘\"“”()\-–—+&/]*", re.UNICODE)
+# Questions that ask nothing.
+_RHETORICAL = re.compile(r"\b(who else|what else|how about that|(can|would) you believe (it|that))\?", re.IGNORECASE)
 _DANGLING = frozenset(
     [
         "a",
@@ -71,6 +73,7 @@ class FactGate:
             resolve_names(reading)
             check_claims(reading)
             NumberJudge(reading).check()
+            check_changes(reading)
             check_loose_names(reading)
         except Refused as refused:
             return refused.verdict
@@ -87,7 +90,7 @@ def _check_form(clause: str, cue: Cue) -> None:
         raise Refused(Cause.FORM, "characters that are no English prose")
     if len(text.split()) > max(cue.max_words, 4) + 4:
         raise Refused(Cause.FORM, f"{len(text.split())} words, at most {cue.max_words}")
-    if "?" in text:
+    if "?" in _RHETORICAL.sub("", text):
         raise Refused(Cause.UNCERTAIN, "a question")
     if text.endswith("-") or text.split()[-1].lower() in _DANGLING:
         raise Refused(Cause.FORM, f"broken off after {text.split()[-1]!r}")

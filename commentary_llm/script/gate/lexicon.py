@@ -11,6 +11,7 @@ from commentary_llm.script.gate.verdict import Cause
 from commentary_llm.script.tokens import Token, words_of
 
 Phrase = tuple[str, ...]
+_ADVERBIAL_SECTIONS = ("how", "manner", "as")
 _SECTION_CAUSES = {"score": Cause.SCORE, "time": Cause.MINUTE}
 
 
@@ -24,7 +25,16 @@ class Claim:
     after: str | None
     prepositions: dict[str, str]
     cause: Cause
+    loose: bool = False  # "<?": a name before that does not fit is left to other claims
+    needs_subject: bool = False  # "<!": only with a name or pronoun before
+    needs_object: bool = False  # ">!": only with a name or pronoun straight after
+    adverbial: bool = False  # where or how: goes with a verb before it
     noun: bool = False  # an explicit agent after it ("a save from Lloris") frees the name before it
+
+    @property
+    def binds(self) -> bool:
+        """Whether the claim is about somebody; else names around it belong to other words."""
+        return self.before is not None or self.after is not None or bool(self.prepositions)
 
 
 @dataclass(frozen=True)
@@ -109,27 +119,43 @@ def _phrases_of(field: str) -> list[Phrase]:
 
 def _read_claims(name: str) -> dict[Phrase, tuple[Claim, ...]]:
     table: dict[Phrase, list[Claim]] = {}
-    cause = Cause.WHAT_HAPPENED
+    cause, adverbial = Cause.WHAT_HAPPENED, False
     for line in _lines(name, keep_sections=True):
         if line.startswith("## "):
             cause = _SECTION_CAUSES.get(line[3:].split()[0], Cause.WHAT_HAPPENED)
+            adverbial = line[3:].split()[0] in _ADVERBIAL_SECTIONS
             continue
         phrases, _, rest = line.partition("|")
         condition, *bindings = [part.strip() for part in rest.split("|")]
         before = after = None
         prepositions: dict[str, str] = {}
-        noun = False
+        noun = loose = needs_subject = needs_object = False
         for binding in filter(None, bindings):
             if binding == "noun":
                 noun = True
             elif binding[0] == "<":
-                before = binding[1:].strip()
+                loose = binding.startswith("<?")
+                needs_subject = binding.startswith("<!")
+                before = binding.lstrip("<?!").strip()
             elif binding[0] == ">":
-                after = binding[1:].strip()
+                needs_object = binding.startswith(">!")
+                after = binding.lstrip(">!").strip()
             else:
                 preposition, _, roles = binding.partition(":")
                 prepositions[preposition.strip()] = roles.strip()
         for phrase in _phrases_of(phrases):
-            claim = Claim(" ".join(phrase), condition, before, after, prepositions, cause, noun)
+            claim = Claim(
+                phrase=" ".join(phrase),
+                condition=condition,
+                before=before,
+                after=after,
+                prepositions=prepositions,
+                cause=cause,
+                loose=loose,
+                needs_subject=needs_subject,
+                needs_object=needs_object,
+                adverbial=adverbial,
+                noun=noun,
+            )
             table.setdefault(phrase, []).append(claim)
     return {phrase: tuple(found) for phrase, found in table.items()}

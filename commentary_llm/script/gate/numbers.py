@@ -61,6 +61,25 @@ _ORDINALS = {
     )
 } | {word[:-1] + "ieth": value for word, value in _TENS.items()}
 _MAX_GOALS = 15
+_HOURS = (
+    (["half", "an", "hour"], 30),
+    (["a", "quarter", "of", "an", "hour"], 15),
+    (["quarter", "of", "an", "hour"], 15),
+    (["the", "half", "hour"], 30),
+    (["an", "hour"], 60),
+    (["the", "hour"], 60),
+)
+# What an ordinal may count, by the noun after it; a goal where no noun follows.
+_COUNTED = {
+    "goal": frozenset({"goal", "strike"}),
+    "change": frozenset({"substitution", "change", "switch", "replacement", "sub"}),
+    "card": frozenset({"card", "booking", "yellow", "caution"}),
+    "penalty": frozenset({"penalty"}),
+}
+# Words that may follow an ordinal which stands alone ("his second of the night"); any other is a noun nobody counts.
+_AFTER_ORDINAL = frozenset(
+    ["for", "of", "in", "from", "by", "to", "at", "on", "with", "and", "but", "as", "so", "now", "what", "it", "that"]
+) | frozenset(["this", "here", "today", "tonight", "too", "indeed", "is"])
 _MATCH_WORDS = frozenset(["match", "game", "night", "evening", "afternoon", "final", "contest", "tie", "encounter"])
 
 
@@ -145,6 +164,12 @@ def read_number(tokens: list[Token], i: int) -> NumberClaim | None:
         return NumberClaim("shirt", (found[0],), found[1])
     if token.text == "no" and _word(tokens, i + 1) == "." and (found := cardinal(tokens, i + 2)):
         return NumberClaim("shirt", (found[0],), found[1])
+    for words, minutes in _HOURS:
+        if _words(tokens, i, len(words)) == words:
+            end = i + len(words)
+            if _word(tokens, end) == "mark":
+                return NumberClaim("minutes", (minutes,), end + 1, "played")
+            return _minutes_phrase(tokens, minutes, end)
     if found := ordinal(tokens, i):
         return _ordinal_phrase(tokens, *found)
     if token.text == "double" and _word(tokens, i + 1) == "figures":
@@ -158,17 +183,19 @@ def _ordinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
     following = _word(tokens, end)
     if following == "minute":
         return NumberClaim("minute", (value, 0), end + 1)
-    if following == "goal":
+    tail = next((tail for tail, nouns in _COUNTED.items() if following in nouns), "")
+    if tail:
         end += 1
+        if tail == "card" and _word(tokens, end) == "card":
+            end += 1
         following = _word(tokens, end)
-        tail = "goal"
-    else:
-        tail = ""
-    if following in ("substitution", "change"):
-        return NumberClaim("ordinal", (value,), end + 1, "change")
+    elif (
+        end < len(tokens) and tokens[end].kind == "word" and not tokens[end].capital and following not in _AFTER_ORDINAL
+    ):
+        tail = "unknown"
     of_the = following == "of" and _word(tokens, end + 1) in ("the", "this")
-    if of_the and _word(tokens, end + 2) in _MATCH_WORDS:
-        return NumberClaim("ordinal", (value,), end + 3, "of the match")
+    if tail in ("", "goal", "card", "penalty", "change") and of_the and _word(tokens, end + 2) in _MATCH_WORDS:
+        return NumberClaim("ordinal", (value,), end + 3, f"{tail or 'goal'} of the match")
     return NumberClaim("ordinal", (value,), end, tail)
 
 
@@ -224,6 +251,10 @@ def _minutes_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
         (("on", "the", "board"), "board"),
         (("gone",), "played"),
         (("played",), "played"),
+        (("into", "the", "half"), "half"),
+        (("into", "the", "second", "half"), "half"),
+        (("into", "the", "first", "half"), "half"),
+        (("into", "this", "half"), "half"),
         (("in",), "played"),
         (("on", "the", "clock"), "played"),
         (("old",), "played"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from commentary_llm.script.facts import Facts
 from commentary_llm.script.gate.lexicon import Lexicon
 from commentary_llm.script.gate.numbers import read_number
-from commentary_llm.script.gate.reading import Item, Reading
+from commentary_llm.script.gate.reading import OBJECT_PRONOUNS, STOPS, Item, Reading
 from commentary_llm.script.gate.verdict import Cause, Refused
 from commentary_llm.script.names import Key, NameBook, name_book
 from commentary_llm.script.tokens import Token, tokenize
 
+_KEEPERS = frozenset({"keeper", "goalkeeper"})
+_PRONOUNS = frozenset(["he", "she", "they", "his", "her", "their", *OBJECT_PRONOUNS])
 _OWNERS = frozenset({"keeper", "goalkeeper", "referee", "assistant"})
 
 
@@ -20,10 +22,17 @@ class ClauseReader:
         self._lexicon = vocabulary
 
     def read(self, clause: str, facts: Facts, context: str) -> Reading:
-        lead_in = self._lead_in(context, facts)
-        tokens = tokenize(clause)
+        """Raises Refused for a word or name outside the vocabulary.
+
+        `context`: what the line has said before; its names are what pronouns of the clause may stand for, and the last
+        name of an unfinished sentence is the subject that the clause goes on with.
+        """
         book = name_book(facts.state.info)
-        items: list[Item] = [lead_in] if lead_in is not None else []
+        earlier = self._names_by_sentence(context, book)
+        tokens = tokenize(clause)
+        items: list[Item] = []
+        if earlier and earlier[-1] and context.rstrip()[-1] not in ".!?;…":
+            items.append(Item("name", "the name before", keys=earlier[-1][-1], bound=True))
         i = 0
         while i < len(tokens):
             if tokens[i].kind == "mark":
@@ -32,18 +41,23 @@ class ClauseReader:
                 continue
             item, i = self._read_item(tokens, i, book)
             items.append(item)
-        return Reading(items, facts)
+        return Reading(items, facts, earlier)
 
     @staticmethod
-    def _lead_in(context: str, facts: Facts) -> Item | None:
-        """The last name of an unfinished sentence before the clause."""
-        if not context.strip() or context.rstrip()[-1] in ".!?;…":
-            return None
+    def _names_by_sentence(context: str, book: NameBook) -> tuple[tuple[frozenset[Key], ...], ...]:
         tokens = tokenize(context)
-        book = name_book(facts.state.info)
-        found = [name for i in range(len(tokens)) if tokens[i].capital and (name := book.find(tokens, i)) is not None]
-        last = max(found, key=lambda name: name[1], default=None)
-        return Item("name", "the name before", keys=last[0], bound=True) if last is not None else None
+        sentences: list[list[frozenset[Key]]] = [[]]
+        i = 0
+        while i < len(tokens):
+            if tokens[i].kind == "mark" and tokens[i].text in STOPS:
+                sentences.append([])
+            found = book.find(tokens, i) if tokens[i].capital else None
+            if found is not None:
+                sentences[-1].append(found[0])
+            elif tokens[i].text in _KEEPERS:
+                sentences[-1].append(frozenset({"k"}))
+            i = found[1] if found is not None else i + 1
+        return tuple(tuple(names) for names in (sentences if sentences[-1] else sentences[:-1]))
 
     def _read_item(self, tokens: list[Token], i: int, book: NameBook) -> tuple[Item, int]:
         vocabulary = self._lexicon
@@ -73,9 +87,10 @@ class ClauseReader:
         if neutral is not None and ends["neutral"] == longest:
             if tokens[neutral[1] - 1].possessive and len(neutral[0]) == 1 and neutral[0][0] not in _OWNERS:
                 raise Refused(Cause.UNKNOWN_WORD, tokens[neutral[1] - 1].raw)
-            if len(neutral[0]) == 1 and neutral[0][0] in ("keeper", "goalkeeper"):
+            if len(neutral[0]) == 1 and neutral[0][0] in _KEEPERS:
                 return Item("name", neutral[0][0], keys=frozenset({"k"}), possessive=token.possessive), neutral[1]
-            return Item("word", " ".join(neutral[0])), neutral[1]
+            text = " ".join(neutral[0])
+            return Item("pronoun" if text in _PRONOUNS else "word", text), neutral[1]
         if number is not None:
             return Item("number", " ".join(t.raw for t in tokens[i : number.end]), number=number), number.end
         capital = token.capital and i > 0 and tokens[i - 1].text not in '.!?"'
