@@ -67,6 +67,8 @@ def _names(reading: Reading, moment: Moment) -> Iterator[Finding]:
         yield Finding("name", f"{word!r} is nobody of this match")
     for word in reading.suspect:
         yield doubt("name", f"{word!r} looks like a name and is nobody of this match")
+    for word in reading.ambiguous:
+        yield doubt("name", f"{word!r} may be either of two on the pitch")
     near = moment.involved() | moment.involved_recently() | _keepers(moment)
     near |= frozenset(player for event in moment.soon for player in players_of(event))
     on_pitch = frozenset().union(*moment.on_pitch.values())

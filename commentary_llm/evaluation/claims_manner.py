@@ -61,10 +61,13 @@ def _manner(text: str, moment: Moment) -> Iterator[Finding]:
                 known = event.situation is not None
                 play = event.situation.value if event.situation else "unknown play"
                 yield (Finding if known else doubt)("manner", f"{situation.value}, but it came from {play}")
+    if event.situation is Situation.PENALTY and re.search(r"\bthe wall\b", text):
+        yield Finding("manner", "a wall, but it was a penalty")
     counter = COUNTER.search(text)
     if counter and event.situation is not Situation.COUNTER_ATTACK:
         yield doubt("manner", f"{counter[0]!r} is not in the event")
-    yield from _distance(text, event)
+    if event.situation is not Situation.PENALTY:
+        yield from _distance(text, event)
 
 
 def _distance(text: str, event: MatchEvent) -> Iterator[Finding]:

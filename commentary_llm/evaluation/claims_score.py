@@ -31,7 +31,8 @@ _LEAD = re.compile(
     r"upper hand|advantage|\d(?:-\d)? up(?! front)|a goal up|hold on|holding on|(?:goal|goals|man) clear)\b"
 )
 _TRAIL = re.compile(
-    r"\b(?:trail|trails|trailing|behind|deficit|\d(?:-\d)? down|a goal down|losing|adrift|in arrears)\b"
+    r"\b(?:trail|trails|trailing|behind|deficit|\d(?:-\d)? down|a goal down|losing|adrift|in arrears)\b|"
+    r"\bT\d are down\b(?! to)"
 )
 _LEVEL = re.compile(
     r"\b(?:level|levels|levelled|equali[sz]\w+|all square|square(?= at)|honours even|on terms|parity|tied|all-square|"
@@ -58,6 +59,14 @@ def score_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
         for clause in _clauses(sentence):
             yield from _standing(reading, moment, sentence, clause)
     yield from _turns(reading, moment)
+    scored = moment.event.type in (EventType.GOAL, EventType.OWN_GOAL)
+    still = re.search(
+        r"\b(?:still|remains?|stays?) (?:at |all )?(?:\d+-\d+|\d+-all|\d apiece|level|"
+        r"square)",
+        reading.annotated,
+    )
+    if scored and still:
+        yield Finding("score", f"{still[0]!r}, but the event has just changed the score")
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -122,7 +131,9 @@ def _numbers(reading: Reading, moment: Moment) -> Iterator[Finding]:
 
 
 def _exact(reading: Reading, moment: Moment, allowed: list[tuple[int, int]], said: dict[str, int]) -> Iterator[Finding]:
-    if len(said) == 2 and (said["T0"], said["T1"]) not in allowed:
+    if len(said) == 1:
+        yield Finding("score", "one side twice in a score said side by side")
+    elif (said["T0"], said["T1"]) not in allowed:
         yield Finding("score", f"{said['T0']}-{said['T1']} said side by side, but {_told(moment)}")
 
 
@@ -199,7 +210,7 @@ def _standing(reading: Reading, moment: Moment, sentence: str, clause: str) -> I
         "",
         rest,
     )
-    rest = re.sub(r"back from \w+(?: \w+)? behind", "", rest)
+    rest = re.sub(r"\bfrom (?:\w+(?: \w+)? )?behind\b", "", rest)
     lead, trail = _LEAD.search(rest), _TRAIL.search(rest)
     if lead:
         side = _subject(reading, moment, sentence, rest, lead.start())
@@ -218,6 +229,14 @@ def _standing(reading: Reading, moment: Moment, sentence: str, clause: str) -> I
         certain = not re.search(r"\b(?:the|an|that|'s) equali[sz]er", rest) or moment.event.type in ATTEMPTS
         kind = Finding if certain else doubt
         yield kind("lead", f"{level[0]!r}, but {_told(moment)}")
+    if (
+        level
+        and re.search(r"\bT\d are level\b", rest)
+        and moment.event.type not in (EventType.GOAL, EventType.OWN_GOAL)
+    ):
+        yield doubt("lead", "one side is level, but nobody has just drawn level")
+    if lead and moment.event.period == SHOOTOUT and moment.soon_over and re.search(r"\bleads?\b", rest):
+        yield doubt("lead", "a lead, but the shoot-out is won")
     yield from _margins(moment, rest)
 
 

@@ -16,7 +16,7 @@ _NTH_MINUTE = re.compile(
     r"\b(\d{1,3})(?:st|nd|rd|th)(?:-| )minute\b(?! of (?:stoppage|injury|added))|\bminute (\d{1,3})\b"
 )
 _GONE = re.compile(
-    r"\b(\d{1,3}) minutes? (?:gone|in\b|played|on the clock|into (?:the|this) (?:match|game|final|1st half))|"
+    r"\b(\d{1,3}) (?:minutes?|') (?:gone|in\b|played|on the clock|into (?:the|this) (?:match|game|final|1st half))|"
     r"\bafter (?:just |only |barely )?(\d{1,3}) minutes\b|\bjust (\d{1,2}) minutes in"
 )
 _INTO_HALF = re.compile(r"\b(\d{1,2}) minutes (?:into|after) (?:the|this) (?:2nd half|half|restart|break)")
@@ -63,8 +63,10 @@ def _minutes(text: str, moment: Moment) -> Iterator[Finding]:
             yield Finding("time", f"{m[0]!r}, {label}")
     for m in _GONE.finditer(text):
         number = int(next(filter(None, m.groups())))
-        if abs(number - running) > 2 and abs(number - time.minute) > 1:
-            yield Finding("time", f"{m[0]!r}, {label}")
+        if abs(number - running) > 0.75 and not (
+            time.added and number == time.minute
+        ):  # minute 23 is the 23rd: 22 are played
+            yield (Finding if abs(number - running) > 1.5 else doubt)("time", f"{m[0]!r}, {label}")
     for m in _INTO_HALF.finditer(text):
         if abs(int(m[1]) - event.elapsed_s / 60) > 2:
             yield Finding("time", f"{m[0]!r}, {label}")
@@ -77,7 +79,7 @@ def _minutes(text: str, moment: Moment) -> Iterator[Finding]:
     for m in _LEFT.finditer(text):
         left = PERIOD_LIMIT_MIN[event.period] - running
         number = int(m[1] or 1)
-        if abs(left - number) > max(1.5, number * 0.25) and event.type is not EventType.STOPPAGE_TIME:
+        if abs(left - number) > max(1.0, number * 0.2) and event.type is not EventType.STOPPAGE_TIME:
             yield Finding("time", f"{m[0]!r}, {label}")
     for m in _PLUS.finditer(text):
         if (int(m[1]), int(m[2])) != (time.minute, time.added):
@@ -172,10 +174,17 @@ def _halves(text: str, moment: Moment) -> Iterator[Finding]:
         yield Finding("time", f"second half in period {event.period}")
     if re.search(r"\b2nd half of extra time\b", text) and event.period not in (3, 4):
         yield Finding("time", "second half of extra time")
+    if kind is EventType.PERIOD_END and event.period == 3 and re.search(r"\bfor extra[- ]time\b", text):
+        yield Finding("time", "extra time, but its first half is over")
     under_way = re.search(
         r"\bunder way\b|\bunderway\b|\bkick-?\s?off\b|\bkicks? off\b|\bwe 're off\b|\bwe 're back\b", text
     )
-    if under_way and kind is not EventType.PERIOD_START and minutes > 1:
+    if (
+        under_way
+        and kind is not EventType.PERIOD_START
+        and minutes > 1
+        and not re.search(r"\b(?:check|review)\b", text)
+    ):
         yield doubt("time", f"{under_way[0]!r}, but the event is {kind.value}")
     if kind is EventType.PERIOD_START and extra and event.period not in (3, 4):
         yield Finding("time", "extra time begins, but it does not")

@@ -110,12 +110,15 @@ def _words(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reading:
-    """One line, annotated. `unknown`: name-like words that belong to nobody of the match; `suspect`: perhaps names."""
+    """One line, annotated. `unknown`: name-like words that belong to nobody of the match; `suspect`: perhaps names;
+    `ambiguous`: names that two people on the pitch answer to, the first time in the line.
+    """
 
     text: str
     annotated: str
     unknown: tuple[str, ...]
     suspect: tuple[str, ...]
+    ambiguous: tuple[str, ...]
     finder: NameFinder
 
     @cached_property
@@ -154,12 +157,17 @@ def read_line(text: str, moment: Moment, finder: NameFinder) -> Reading:
     pieces: list[tuple[str, bool]] = []  # piece, tight
     unknown: list[str] = []
     suspect: list[str] = []
+    ambiguous: list[str] = []
+    on_pitch = frozenset().union(*moment.on_pitch.values())
     at = 0
     while at < len(tokens):
         size, piece = _name_at(tokens, at, moment, finder)
         token = tokens[at]
         if size:
             last = tokens[at + size - 1]
+            form = tuple(token.plain for token in tokens[at : at + size])
+            if len(finder.players.get(form, set()) & on_pitch) > 1 and all(piece != earlier for earlier, _ in pieces):
+                ambiguous.append(" ".join(token.text for token in tokens[at : at + size]))
             pieces.append((piece, token.tight and bool(pieces) and pieces[-1][0] in "-("))
             if last.possessive:
                 pieces.append(("'s", False))
@@ -181,7 +189,7 @@ def read_line(text: str, moment: Moment, finder: NameFinder) -> Reading:
     annotated = "".join(piece if tight else f" {piece}" for piece, tight in pieces).strip()
     unknown += _acting([*(word for word in suspect if fold(word) not in NO_NAMES), *finder.staff], annotated)
     doubtful = [word for word in _suspects(suspect, annotated) if word not in unknown]
-    return Reading(text, _joined_numbers(annotated), tuple(unknown), tuple(doubtful), finder)
+    return Reading(text, _joined_numbers(annotated), tuple(unknown), tuple(doubtful), tuple(ambiguous), finder)
 
 
 def _name_at(tokens: list[Token], at: int, moment: Moment, finder: NameFinder) -> tuple[int, str]:
@@ -249,5 +257,6 @@ def _suspects(words: list[str], annotated: str) -> list[str]:
     return [
         word
         for word in words
-        if fold(word) not in NO_NAMES and re.search(rf"(?:^|[.!?] ){re.escape(fold(word))}{acting}\b", annotated)
+        if fold(word).split("'")[0] not in NO_NAMES
+        and re.search(rf"(?:^|[.!?] ){re.escape(fold(word))}{acting}\b", annotated)
     ]
