@@ -94,9 +94,10 @@ def end_follower(peers: Peers, error: BaseException) -> NoReturn:
     if isinstance(error, RankLostError):
         reason = str(error)
     else:
-        text = str(error) if isinstance(error, CommentaryError) else f"{type(error).__name__}: {error}"
+        expected = isinstance(error, CommentaryError)
+        text = str(error) if expected else f"{type(error).__name__}: {error}"
         reason = f"{peers.label(peers.info.rank)} failed: {text}"
-        log.error("%s", reason, exc_info=error)
+        log.error("%s", reason, exc_info=None if expected else error)
     peers.report_failure(reason)
     time.sleep(2 * peers.timeouts.grace_s)
     peers.abort(reason)

@@ -23,11 +23,11 @@ def pretend(
     before = list(sys.path)
     sys.path.insert(0, str(DOUBLE))
     patches = [
-        mock.patch.object(torch.cuda, "device_count", lambda: gpus),
-        mock.patch.object(torch.cuda, "get_device_name", lambda index=0: name),
-        mock.patch.object(torch.cuda, "get_device_capability", lambda index=0: capability),
-        mock.patch.object(torch.cuda, "set_device", lambda index: current.__setitem__(0, index)),
-        mock.patch.object(torch.cuda, "current_device", lambda: current[0]),
+        mock.patch.object(torch.cuda, "device_count", return_value=gpus),
+        mock.patch.object(torch.cuda, "get_device_name", return_value=name),
+        mock.patch.object(torch.cuda, "get_device_capability", return_value=capability),
+        mock.patch.object(torch.cuda, "set_device", side_effect=lambda index: current.__setitem__(0, index)),
+        mock.patch.object(torch.cuda, "current_device", side_effect=lambda: current[0]),
         mock.patch.object(torch.version, "cuda", cuda),
     ]
     try:

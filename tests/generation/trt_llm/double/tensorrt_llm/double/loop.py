@@ -72,6 +72,7 @@ class ExecutionLoop:
         time.sleep(control.step_s)
         if control.hang_rank == self._ranks.rank and any(len(active.tokens) >= 3 for active in self._active):
             threading.Event().wait()
+        self._ranks.reduce()
         message, control.fail_step = control.fail_step, ""
         if message:
             error = f"Encountered an error in forwardAsync function: {message}"

@@ -43,6 +43,11 @@ class Ranks:
         self._wait(self._comm.Ibcast(buffer, root=0))
         return pickle.loads(buffer.tobytes())
 
+    def reduce(self) -> None:
+        """Stands for a step's all-reduces: nobody goes on before all have come."""
+        if self._comm is not None:
+            self._wait(self._comm.Ibarrier())
+
     @staticmethod
     def _wait(request: Any) -> None:
         while not request.Test():
