@@ -61,11 +61,15 @@ bridge() {
 
 # Two streams on one end would be mixed up: the engine's own words for it.
 check_streams() {
-    local both=" ${BRIDGES[*]} "
-    [[ $both != *" --events "*" --audio "* && $both != *" --audio "*" --events "* ]] ||
-        { say "error: --audio - and --events - both read standard input; give one of them a FIFO or a port"; exit 2; }
-    [[ $both != *" --pcm "*" --captions "* && $both != *" --captions "*" --pcm "* ]] ||
-        { say "error: --pcm - and --captions - both go to standard output; give one of them a file or FIFO"; exit 2; }
+    local all=" ${BRIDGES[*]} "
+    if [[ $all == *" --audio "* && $all == *" --events "* ]]; then
+        say "error: --audio - and --events - both read standard input; give one of them a FIFO or a port"
+        exit 2
+    fi
+    if [[ $all == *" --pcm "* && $all == *" --captions "* ]]; then
+        say "error: --pcm - and --captions - both go to standard output; give one of them a file or FIFO"
+        exit 2
+    fi
 }
 
 open_bridges() {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-SCRIPTS = [*sorted((REPO / "launch").glob("*.sh")), REPO / ".ci" / "run"]
+SCRIPTS = [*sorted((REPO / "launch").glob("*.sh")), REPO / "launch/cluster/slurm.sbatch", REPO / ".ci" / "run"]
 TIMEOUT_S = 60
 
 FAKE_PYTHON = """#!/usr/bin/env bash
@@ -64,7 +64,7 @@ def test_script_parses_and_shellcheck_is_content(script: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.parametrize("name", ["setup", "replay", "test"])
+@pytest.mark.parametrize("name", ["setup", "replay", "serve", "check", "test"])
 def test_help_sets_nothing_up(tmp_path: Path, name: str) -> None:
     shutil.copytree(REPO / "launch", tmp_path / "launch")
     told = run(tmp_path / "launch" / f"{name}.sh", "--help")
@@ -108,6 +108,47 @@ def test_setup_takes_several_rank_counts_and_refuses_what_it_does_not_know(check
     told = run(checkout / "launch/setup.sh", "--rank", "1")
     assert told.returncode == 2
     assert "unknown option --rank" in told.stderr
+
+
+def test_serve_bridges_standard_ends_and_passes_the_rest_on(checkout: Path, tmp_path: Path) -> None:
+    told = run(checkout / "launch/serve.sh", "--match-info", "a b.jsonl", "--pcm=-", cwd=tmp_path, input="")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    session = lines[-1].split()[1].rstrip(",")
+    wanted = f"<serve><--match-info><a b.jsonl><--pcm><{session}/pcm><--events><{session}/events>"
+    assert f"<-m><commentary_llm>{wanted}" in lines
+    assert not Path(session).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--pcm", "-", "--captions", "-"], "both go to standard output"),
+        (["--audio", "-", "--events", "-"], "both read standard input"),
+        (["--audio=-"], "both read standard input"),
+        (["--pcm"], "--pcm needs a value"),
+    ],
+)
+def test_two_streams_on_one_end_are_refused(checkout: Path, options: list[str], expected: str) -> None:
+    told = run(checkout / "launch/serve.sh", "--match-info", "x", *options)
+    assert told.returncode == 2
+    assert expected in told.stderr
+
+
+def test_an_environment_made_elsewhere_is_used_as_it_is(checkout: Path, tmp_path: Path) -> None:
+    shutil.rmtree(checkout / ".venv")
+    write_program(tmp_path / "bin dir/python3", FAKE_PYTHON)
+    write_program(tmp_path / "bin dir/mpirun", FAKE_MPIRUN)
+    python = tmp_path / "bin dir/python3"
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    told = run(checkout / "launch/replay.sh", env={**os.environ, "COMMENTARY_PYTHON": str(python), "PATH": path})
+    assert told.returncode == 0, told.stderr
+    assert "<-m><commentary_llm><replay>" in told.stdout
+    assert "Installing" not in told.stderr
+    assert not (checkout / ".venv").exists()
+    told = run(checkout / "launch/replay.sh", env={**os.environ, "COMMENTARY_PYTHON": "/absent"})
+    assert told.returncode == 1
+    assert "COMMENTARY_PYTHON=/absent is no program" in told.stderr
 
 
 def test_tests_run_in_the_checkout_with_options(checkout: Path, tmp_path: Path) -> None:

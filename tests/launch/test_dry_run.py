@@ -1,0 +1,182 @@
+"""The exact lines that the scripts would start, on a machine that has neither GPU, models nor an environment."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+BASE = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "OMP_NUM_THREADS": "4"}
+LOCAL = """\
+export OMPI_MCA_pml=ob1
+export OMPI_MCA_btl=self\\,sm
+export OMPI_MCA_smsc=\\^cma
+export OMPI_MCA_accelerator=null
+export OMPI_MCA_mpi_yield_when_idle=1
+export HWLOC_HIDE_ERRORS=2
+export OMP_NUM_THREADS=4
+export TOKENIZERS_PARALLELISM=false
+export PRTE_MCA_prte_tmpdir_base=/tmp/clm.XXXXXX
+export OMPI_MCA_orte_tmpdir_base=/tmp/clm.XXXXXX
+"""
+ON_GPUS = """\
+export OMPI_MCA_mpi_yield_when_idle=1
+export HWLOC_HIDE_ERRORS=2
+export OMP_NUM_THREADS=4
+export TOKENIZERS_PARALLELISM=false
+"""
+SESSION = """\
+export PRTE_MCA_prte_tmpdir_base=/tmp/clm.XXXXXX
+export OMPI_MCA_orte_tmpdir_base=/tmp/clm.XXXXXX
+"""
+HANDED_ON = "-x PATH -x HWLOC_HIDE_ERRORS -x OMP_NUM_THREADS -x TOKENIZERS_PARALLELISM"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout, with a space in its path, where nothing was ever set up."""
+    shutil.copytree(REPO / "launch", tmp_path / "my checkout" / "launch")
+    shutil.copy(REPO / "pyproject.toml", tmp_path / "my checkout")
+    return tmp_path / "my checkout"
+
+
+def dry_run(root: Path, script: str, *options: str, **environment: str) -> str:
+    """What is printed, without the two lines that only root gets. Nothing may be made."""
+    before = sorted(root.rglob("*"))
+    told = subprocess.run(
+        [str(root / "launch" / script), "--dry-run", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**BASE, **environment},
+    )
+    assert told.returncode == 0, told.stderr
+    assert not told.stderr
+    assert sorted(root.rglob("*")) == before
+    return "".join(line + "\n" for line in told.stdout.splitlines() if "ALLOW_RUN_AS_ROOT" not in line)
+
+
+def own_path(root: Path) -> str:
+    return f'export PATH={str(root).replace(" ", chr(92) + " ")}/.venv/bin:"$PATH"\n'
+
+
+def python(root: Path) -> str:
+    return f"{root}/.venv/bin/python".replace(" ", "\\ ")
+
+
+def test_a_replay_on_this_machine(root: Path) -> None:
+    assert dry_run(root, "replay.sh") == (
+        own_path(root) + LOCAL + f"mpirun -n 2 --bind-to none --oversubscribe {python(root)} -m commentary_llm replay\n"
+    )
+
+
+def test_options_with_spaces_and_quotes_come_through_a_shell_unchanged(root: Path) -> None:
+    told = dry_run(root, "replay.sh", "--match", "a b/it's.jsonl", "--ranks=3", "--speed", "1x", "--out", "$(x) *")
+    words = shlex.split(told.splitlines()[-1])
+    assert words[words.index("-n") + 1] == "3"
+    assert words[words.index("replay") + 1 :] == ["--match", "a b/it's.jsonl", "--speed", "1x", "--out", "$(x) *"]
+
+
+def test_tensorrt_llm_gets_a_gpu_a_rank_and_what_the_user_has_set(root: Path) -> None:
+    told = dry_run(
+        root,
+        "replay.sh",
+        *("--backend", "tensorrt_llm", "--llm", "llama-7b"),
+        NCCL_NVLS_ENABLE="0",
+        CUDA_VISIBLE_DEVICES="2,3",
+        LD_LIBRARY_PATH="/opt/trt lib",
+        OMPI_MCA_btl="tcp,self",
+    )
+    assert told == (
+        "# rank 0: GPU 0 of those its node shows\n"
+        "# rank 1: GPU 1 of those its node shows\n" + own_path(root) + ON_GPUS + SESSION + "mpirun -n 2 --bind-to none "
+        "-x PATH -x LD_LIBRARY_PATH -x HWLOC_HIDE_ERRORS -x OMP_NUM_THREADS -x TOKENIZERS_PARALLELISM "
+        f"-x CUDA_VISIBLE_DEVICES -x NCCL_NVLS_ENABLE {python(root)} -m mpi4py -m commentary_llm replay "
+        "--backend tensorrt_llm --llm llama-7b\n"
+    )
+    assert "CUDA_VISIBLE_DEVICES=" not in told  # never set here, least of all for one rank
+
+
+def test_what_the_user_has_set_of_our_own_settings_stays(root: Path) -> None:
+    told = dry_run(root, "replay.sh", OMPI_MCA_btl="tcp,self", TOKENIZERS_PARALLELISM="true")
+    assert "export OMPI_MCA_btl=tcp\\,self\n" in told
+    assert "export TOKENIZERS_PARALLELISM=true\n" in told
+
+
+def test_more_nodes(root: Path, tmp_path: Path) -> None:
+    hosts = tmp_path / "my hosts"
+    hosts.write_text("# two nodes\nnode-a slots=2\n\nnode-b slots=2\n")
+    command = ["--backend=tensorrt_llm", "--ranks", "4", "--hostfile", str(hosts)]
+    told = dry_run(root, "replay.sh", *command, COMMENTARY_PYTHON="/usr/bin/python3")
+    assert told == (
+        "".join(f"# rank {rank}: GPU {rank % 2} of those its node shows\n" for rank in range(4))
+        + ON_GPUS
+        + f"mpirun -n 4 --hostfile {str(hosts).replace(' ', chr(92) + ' ')} --map-by ppr:2:node --bind-to none "
+        f"{HANDED_ON} -x COMMENTARY_PYTHON /usr/bin/python3 -m mpi4py -m commentary_llm replay --backend tensorrt_llm\n"
+    )
+    on_cpus = dry_run(root, "replay.sh", "--ranks", "2", "--hostfile", str(hosts))
+    assert f"--map-by ppr:1:node --bind-to none {HANDED_ON} {python(root)} -m commentary_llm replay\n" in on_cpus
+    assert "OMPI_MCA_btl" not in on_cpus  # shared memory alone does not reach another node
+    assert "tmpdir_base" not in on_cpus  # nor does a folder of this one
+
+
+def test_serve_with_its_pipes(root: Path) -> None:
+    told = dry_run(root, "serve.sh", "--match-info", "the teams.jsonl", "--pcm", "-")
+    assert told == (
+        own_path(root)
+        + LOCAL
+        + f"mpirun -n 2 --bind-to none --oversubscribe {python(root)} -m commentary_llm serve --match-info "
+        "the\\ teams.jsonl --pcm /tmp/clm.XXXXXX/pcm --events /tmp/clm.XXXXXX/events\n"
+    )
+    told = dry_run(root, "serve.sh", "--match-info=x", "--events", "tcp:127.0.0.1:7070", "--captions", "c d.jsonl")
+    assert told.endswith("serve --match-info=x --events tcp:127.0.0.1:7070 --captions c\\ d.jsonl\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--hostfile", "/absent"], "--hostfile /absent cannot be read"),
+        (["--hostfile", "EMPTY"], "names no node"),
+        (["--hostfile", "TWO", "--ranks", "3"], "3 ranks do not divide among the 2 nodes"),
+        (["--hostfile", "TWO", "--ranks", "4", "--ranks-per-node", "1"], "2 nodes cannot hold 4 ranks"),
+        (["--hostfile", "TWO", "--ranks-per-node", "x"], "--ranks-per-node is 'x'"),
+        (["--ranks-per-node", "2"], "goes with --hostfile"),
+        (["--ranks", "none"], "--ranks is 'none'"),
+        (["--backend"], "--backend needs a value"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(root: Path, tmp_path: Path, options: list[str], expected: str) -> None:
+    (tmp_path / "EMPTY").write_text("# nobody\n")
+    (tmp_path / "TWO").write_text("a\nb\n")
+    named = [str(tmp_path / option) if option in ("EMPTY", "TWO") else option for option in options]
+    told = subprocess.run(
+        [str(root / "launch/replay.sh"), "--dry-run", *named], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert told.returncode == 2
+    assert expected in told.stderr
+    assert not told.stdout
+
+
+def test_a_check_without_an_environment_says_what_to_run(root: Path) -> None:
+    told = subprocess.run(
+        [str(root / "launch/check.sh")], capture_output=True, text=True, check=False, timeout=60, env=BASE
+    )
+    assert told.returncode == 1
+    assert "run ./launch/setup.sh first" in told.stderr
+    told = subprocess.run(
+        [str(root / "launch/check.sh"), "--match", "x"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=BASE,
+    )
+    assert told.returncode == 2
+    assert "check.sh does not know: --match x" in told.stderr
