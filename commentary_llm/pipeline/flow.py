@@ -1,7 +1,8 @@
 """One event's way through the engine: accepted, directed, written, spoken, released.
 
-Three threads besides the caller's: one writes lines, one speaks them, one releases what has been heard to the sinks.
-Their queues are bounded; what is dropped is dropped by name and counted.
+The caller's own thread hands over an opener, whose sound is ready. Threads of our own go on writing from there, speak
+that, release to the sinks what has been heard, and prepare what may come next. Queues are bounded; what is dropped is
+dropped by name and counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Protocol
 
 from commentary_llm.errors import CommentaryError, EngineError
-from commentary_llm.match import MatchEvent
+from commentary_llm.match import EventType, MatchEvent
 from commentary_llm.match.match import Accepted, Arrival, Match
 from commentary_llm.metrics import Metrics
 from commentary_llm.pipeline.branches import Branches
@@ -26,8 +27,9 @@ from commentary_llm.pipeline.record import CueRecord
 from commentary_llm.pipeline.speaker import Speaker
 from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
 from commentary_llm.pipeline.writer import LineWriter
-from commentary_llm.script import Director, SpeechStatus
-from commentary_llm.script.cue import Urgency
+from commentary_llm.script import Decision, Director, SpeechStatus
+from commentary_llm.script.cue import Cue, Urgency
+from commentary_llm.script.openers import OpenerBook
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,20 @@ _POLL_S = 0.1  # how soon the threads notice that the flow is closing
 _RELEASE_S = 0.02  # one broadcast video frame is 0.02 s: finer release is not visible in captions
 _STILL_NEWS_S = 10.0  # trackers send events a few seconds out of order; a goal among them must still be called
 _SPEECH_QUEUE = 32  # clauses; more than the longest line has
+
+# Whose speech a cue may cut off: urgent ones anything below, a card or save only filling talk, the rest nothing.
+_CUTS_BELOW: dict[Urgency, int] = {
+    Urgency.URGENT: Urgency.URGENT,
+    Urgency.KEY: Urgency.NOTE,
+    Urgency.NOTE: Urgency.FILL,
+    Urgency.FILL: Urgency.FILL,
+}
+_GOALS = frozenset({EventType.GOAL, EventType.OWN_GOAL})
+
+
+def _cuts_below(cue: Cue) -> int:
+    """A goal also cuts off what led to it: the penalty that was given, the red card."""
+    return Urgency.URGENT + 1 if cue.event.type in _GOALS else _CUTS_BELOW[cue.urgency]
 
 
 class Sink(Protocol):
@@ -52,6 +68,7 @@ class Flow:
         self,
         match: Match,
         director: Director,
+        openers: OpenerBook,
         writer: LineWriter,
         speaker: Speaker,
         timeline: SpeechTimeline,
@@ -64,6 +81,7 @@ class Flow:
     ) -> None:
         self._match = match
         self._director = director
+        self._openers = openers
         self._writer = writer
         self._speaker = speaker
         self._timeline = timeline
@@ -78,7 +96,6 @@ class Flow:
         self._changed = threading.Condition()
         self._in_flight: dict[int, CueJob] = {}  # accepted, not yet spoken
         self._spoken: list[CueJob] = []  # spoken, not yet all released
-        self._writing: CueJob | None = None
         self._order = 0
         self._last_line_end_s = float("-inf")
         self._error: CommentaryError | None = None
@@ -98,7 +115,7 @@ class Flow:
     # -- the caller's side ---------------------------------------------------------------------------------------
 
     def submit(self, event: MatchEvent, stream_s: float | None = None, announced: str = "") -> CueHandle:
-        """Validates and folds the event, lets the director decide, and returns at once.
+        """Validates and folds the event, lets the director decide, hands over the opener's sound and returns.
 
         `stream_s`: when it happened in stream time, by default now. Raises InputError for an impossible event (the
         match state is unchanged then) and EngineError when the engine has failed.
@@ -107,31 +124,53 @@ class Flow:
         handle = CueHandle(event.event_id)
         with self._submit_lock:
             self._raise_if_failed()
+            if self._stop.is_set():
+                raise EngineError(f"event {event.event_id}: the engine is closed; it takes no more events")
             accepted = self._match.accept(event)
             self._metrics.count("events", accepted.kind.value)
             if accepted.kind is Arrival.DUPLICATE or self._too_late(accepted, event):
                 handle._finish(None, skipped=accepted.kind.value)
                 return handle
             at_s = self._clock.now_s() if stream_s is None else stream_s
-            branch = self._branches.observe(event, accepted.state_after)
             decision = self._director.decide(event, accepted.state_after, self._status(at_s))
             if decision.cue is None:
+                branch = self._branches.observe(event, accepted.state_after)
                 if branch is not None:
                     self._branches.settle(branch, heard=False)
                 self._metrics.count("skipped", decision.reason)
                 handle._finish(None, skipped=decision.reason)
                 return handle
-            self._order += 1
-            job = new_job(decision.cue, self._order, at_s, accepted_ns, announced)
-            job.branch = branch
-            with self._changed:
-                self._in_flight[job.order] = job
-                self._branches.pause()
-            self._make_way(job, decision.supersedes)
-            loser = self._cues.put(job)
-            if loser is not None:
-                self._drop(loser, "queue full")
+            job = self._begin(decision, at_s, accepted_ns, announced)
+            # After the sound: what is prepared ahead must neither delay it nor begin beside the cue.
+            job.branch = self._branches.observe(event, accepted.state_after)
+            if job.dropped is None and (loser := self._cues.put(job)) is not None:
+                self._give_up(loser, "queue full")
         return job.handle
+
+    def _begin(self, decision: Decision, at_s: float, accepted_ns: int, announced: str) -> CueJob:
+        """A job for the decision's cue, with its place on the timeline and the sound of its opener there."""
+        cue = decision.cue
+        assert cue is not None
+        late = self._clock.now_s() > at_s + cue.deadline_s
+        opener = "" if late else self._openers.choose(cue)
+        self._withdraw(decision.supersedes)
+        lane, lost = self._timeline.reserve(
+            cue.event.event_id, cue.urgency, cue.interruptible, 0 if late else _cuts_below(cue)
+        )
+        self._order += 1
+        job = new_job(cue, self._order, at_s, accepted_ns, lane, announced)
+        if not late:
+            ready = self._speaker.open(job, opener)
+            self._metrics.count("openers", "ready" if ready else "missing")
+        with self._changed:
+            losing = [other for other in self._in_flight.values() if other.lane in lost]
+            self._in_flight[job.order] = job
+            self._branches.pause()
+        for other in losing:
+            self._interrupt(other)
+        if late:
+            self._give_up(job, "stale")
+        return job
 
     def idle(self) -> bool:
         """Whether every accepted cue is spoken or dropped, and nothing is being prepared for what may follow."""
@@ -169,7 +208,7 @@ class Flow:
         for thread in self._threads:
             thread.join(10.0)
         for job in list(self._in_flight.values()):
-            self._drop(job, "engine closed")
+            self._give_up(job, "engine closed")
         self._release(float("inf"))
 
     def _raise_if_failed(self) -> None:
@@ -198,23 +237,30 @@ class Flow:
             urgency=max(urgencies, default=None),
             interruptible=busy.interruptible and all(job.cue.interruptible for job in jobs),
             last_end_s=self._last_line_end_s,
-            queued=tuple(job.cue.event.event_id for job in jobs if not job.segments),
+            queued=tuple(job.cue.event.event_id for job in jobs if not self._timeline.begun(job.lane)),
         )
 
-    def _make_way(self, job: CueJob, supersedes: tuple[str, ...]) -> None:
-        """Withdraws cues the new one stands for, and before an urgent one the small talk that would delay it."""
+    def _withdraw(self, superseded: tuple[str, ...]) -> None:
+        """Takes back cues that a new one stands for, as long as nothing of them has been heard."""
+        with self._changed:
+            jobs = [job for job in self._in_flight.values() if job.cue.event.event_id in superseded]
+        for job in jobs:
+            if self._timeline.withdraw(job.lane):
+                self._interrupt(job)
 
-        def gives_way(other: CueJob) -> bool:
-            if other.cue.event.event_id in supersedes:
-                return True
-            return job.cue.urgency is Urgency.URGENT and other.cue.urgency < Urgency.KEY and other.cue.interruptible
+    def _interrupt(self, job: CueJob) -> None:
+        """Nothing more is to be said of a cue that has lost its place."""
+        job.cancelled.set()
+        if self._cues.remove(job):
+            self._give_up(job, "superseded")
 
-        for waiting in self._cues.waiting():
-            if gives_way(waiting) and self._cues.remove(waiting):
-                self._drop(waiting, "superseded")
-        writing = self._writing
-        if writing is not None and gives_way(writing):
-            writing.cancelled.set()
+    def _give_up(self, job: CueJob, cause: str) -> None:
+        """Leaves it at the opener where that was heard; else the cue is dropped."""
+        if self._timeline.withdraw(job.lane):
+            self._drop(job, cause)
+        else:
+            job.source_reason = job.source_reason or cause
+            self._finish(job)
 
     def _drop(self, job: CueJob, cause: str) -> None:
         job.dropped = job.dropped or cause
@@ -223,6 +269,7 @@ class Flow:
 
     def _finish(self, job: CueJob) -> None:
         """Everything that will be said of this cue has been synthesised."""
+        self._timeline.close(job.lane)
         record = job.record()
         with self._changed:
             self._in_flight.pop(job.order, None)
@@ -264,26 +311,27 @@ class Flow:
             if job is None:
                 continue
             if self._stop.is_set():
-                self._drop(job, "engine closed")
+                self._give_up(job, "engine closed")
                 continue
             job.marks.taken = perf_counter_ns()
-            now_s = self._clock.now_s()
-            cuts_in = job.cue.urgency is Urgency.URGENT
-            earliest_s = now_s if cuts_in else max(now_s, self._timeline.busy(now_s).until_s)
-            if earliest_s > job.stream_s + job.cue.deadline_s:
+            if not self._timeline.takes_more(job.lane):
+                self._give_up(job, "superseded")
+                continue
+            if self._stale(job) and self._timeline.withdraw(job.lane):
                 self._drop(job, "stale")
                 continue
-            self._writing = job
-            try:
-                job.heard = self._hearing.heard(job.cue.event, job.stream_s)
-                job.listened = True
-                for clause in self._writer.write(job, job.cancelled.is_set):
-                    job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
-                    self._hand_over(job, clause)
-                job.marks.text_done = perf_counter_ns()
-            finally:
-                self._writing = None
+            job.heard = self._hearing.heard(job.cue.event, job.stream_s)
+            job.listened = True
+            job.covered_until_s = perf_counter() + self._timeline.sounds_until_s(job.lane) - self._clock.now_s()
+            for clause in self._writer.write(job, job.cancelled.is_set):
+                job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
+                self._hand_over(job, clause)
+            job.marks.text_done = perf_counter_ns()
             self._hand_over(job, None)
+
+    def _stale(self, job: CueJob) -> bool:
+        """Whether its first word would come after the cue's deadline."""
+        return self._timeline.sounds_from_s(job.lane) > job.stream_s + job.cue.deadline_s
 
     def _hand_over(self, job: CueJob, clause: str | None) -> None:
         while self._error is None:
@@ -327,7 +375,7 @@ class Flow:
             for sink in self._sinks:
                 sink.speech(segment)
         with self._changed:
-            final = [job for job in self._spoken if all(s.end_s <= until_s for s in job.segments)]
+            final = [job for job in self._spoken if all(s.cut_s == 0 or s.end_s <= until_s for s in job.segments)]
             self._spoken = [job for job in self._spoken if job not in final]
         for job in final:
             record = job.record()

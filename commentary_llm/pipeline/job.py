@@ -13,7 +13,7 @@ from commentary_llm.errors import CommentaryError
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.pipeline.branches import Branch, VoicedSentence
 from commentary_llm.pipeline.record import CueRecord, Refusal, Stage
-from commentary_llm.pipeline.timeline import Segment
+from commentary_llm.pipeline.timeline import Lane, Segment
 from commentary_llm.script.cue import Cue
 
 # A clause holds far fewer chunks than this, and a cue far fewer clauses: the bound only stops a runaway producer.
@@ -27,7 +27,7 @@ class SpokenClause:
 
     def __init__(self, text: str, source: str, sample_rate_hz: int) -> None:
         self.text = text
-        self.source = source  # "model" or "template"
+        self.source = source  # "opener", "model" or "template"
         self.sample_rate_hz = sample_rate_hz
         self._chunks: queue.Queue[np.ndarray | None] = queue.Queue(_MAX_PIECES)
 
@@ -45,34 +45,34 @@ class Marks:
     """perf_counter_ns at each point of a cue's way; 0 = not reached."""
 
     accepted: int
+    opened: int = 0  # the opener's sound, audible from its first sample, is handed over
     taken: int = 0
     prompted: int = 0
     first_token: int = 0
     first_clause: int = 0
     text_done: int = 0
-    speech_started: int = 0
-    first_pcm: int = 0
-    first_audible: int = 0
+    clause_pcm: int = 0
+    clause_audible: int = 0
     last_sample: int = 0
 
     def timings_ms(self) -> dict[str, float]:
-        """Stage durations, and totals from `accepted`: text_done, first_pcm, first_audible, last_sample."""
+        """Stage durations, and totals from `accepted`: text_done, first_audible, last_sample."""
         timings: dict[str, float] = {}
 
         def span(name: str, start: int, end: int) -> None:
             if start and end:
                 timings[name] = round((end - start) / 1e6, 3)
 
-        span(Stage.QUEUE.value, self.accepted, self.taken)
+        span(Stage.OPENER.value, self.accepted, self.opened)
+        span(Stage.QUEUE.value, self.opened or self.accepted, self.taken)
         span(Stage.PROMPT.value, self.taken, self.prompted)
         span(Stage.FIRST_TOKEN.value, self.prompted, self.first_token)
         span(Stage.TEXT.value, self.first_token or self.prompted or self.taken, self.first_clause)
-        span(Stage.SPEECH.value, self.first_clause, self.first_pcm)
-        span(Stage.AUDIBLE.value, self.first_pcm, self.first_audible)
-        span(Stage.REST.value, self.first_audible, self.last_sample)
+        span(Stage.SPEECH.value, self.first_clause, self.clause_pcm)
+        span(Stage.AUDIBLE.value, self.clause_pcm, self.clause_audible)
+        span(Stage.REST.value, self.clause_audible, self.last_sample)
         span("text_done", self.accepted, self.text_done)
-        span("first_pcm", self.accepted, self.first_pcm)
-        span("first_audible", self.accepted, self.first_audible)
+        span("first_audible", self.accepted, self.opened or self.clause_audible)
         span("last_sample", self.accepted, self.last_sample)
         return timings
 
@@ -86,6 +86,7 @@ class CueJob:
     stream_s: float
     marks: Marks
     handle: CueHandle
+    lane: Lane  # its place on the timeline
     announced: str = ""  # what the announcement really says, where known
     heard: str = ""
     opener: str = ""  # words with prepared sound that begin the line
@@ -148,7 +149,7 @@ class CueJob:
             reason=self.cue.reason,
             deadline_s=self.cue.deadline_s,
             text=text,
-            opener=self.opener,
+            opener=self.opener if text.startswith(self.opener) else text,  # the cut came within it
             source=self.source if text else "none",
             source_reason=self.source_reason,
             dropped=dropped,
@@ -215,7 +216,7 @@ class CueHandle:
         self._done.set()
 
 
-def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, announced: str) -> CueJob:
+def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, lane: Lane, announced: str) -> CueJob:
     """A job for a cue whose event was accepted at `accepted_ns` of perf_counter_ns."""
     return CueJob(
         cue=cue,
@@ -223,5 +224,6 @@ def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, announced: 
         stream_s=stream_s,
         marks=Marks(accepted=accepted_ns),
         handle=CueHandle(cue.event.event_id),
+        lane=lane,
         announced=announced,
     )

@@ -46,7 +46,9 @@ class CueRecord(BaseModel):
     deadline_s: float | None = Field(default=None, description="seconds after the event until its sound is stale")
     text: str = Field(description="what was said; empty when the cue was dropped")
     opener: str = Field(default="", description="words synthesised before the match that begin `text`")
-    source: str = Field(description='who wrote it: "model", "template", "opener" if nobody went on, "none" when dropped')
+    source: str = Field(
+        description='who wrote it: "model", "template", "opener" if nobody went on, "none" when dropped'
+    )
     source_reason: str = Field(description="why this source: passed gate, no clause passed, deadline, …")
     dropped: str | None = Field(default=None, description="why nothing was said: stale, superseded, …")
     cut_off: bool = Field(default=False, description="an urgent cue cut it at a word edge")

@@ -38,11 +38,12 @@ from commentary_llm.report.waterfall import (
     timing,
 )
 from commentary_llm.report.word_diff import WordDiff, word_diff
+from commentary_llm.script.wording import without_opener
 
 LOUDNESS_LUFS, LOUDNESS_TOLERANCE_LU = -23.0, 1.0  # EBU R128 for a live programme
 TRUE_PEAK_DBTP = -1.0
 
-_SOURCES = {"model": "Model", "template": "Template", "none": "Not spoken"}
+_SOURCES = {"model": "Model", "template": "Template", "opener": "Opener alone", "none": "Not spoken"}
 _URGENCIES = ("urgent", "key", "note", "fill")
 
 
@@ -65,6 +66,8 @@ class Line:
     first: str  # event to first audible sample
     late: bool  # beyond the target
     stages: str
+    opener: str
+    rest: str
     icon: str | None
 
 
@@ -217,6 +220,8 @@ def _line(record: CueRecord, sound: str) -> Line:
         first=milliseconds(first) if first is not None else "",
         late=first is not None and first > TARGET_MS,
         stages=stage_line(record),
+        opener=record.opener,
+        rest=without_opener(record.text, record.opener),
         icon=symbol_of(record),
     )
 

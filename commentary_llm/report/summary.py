@@ -15,8 +15,8 @@ from rich.table import Table
 from commentary_llm.metrics import Metrics
 from commentary_llm.pipeline.record import BranchFigures, CueRecord, ReplaySummary, Stage
 
-# Keys of `CueRecord.timings_ms` measured from the moment the event was accepted, beside the stages.
-TOTALS = ("first_audible", "text_done", "last_sample")
+# Keys of `CueRecord.timings_ms` measured from the moment the event was accepted (`on_air`: from when it happened).
+TOTALS = ("first_audible", "on_air", "text_done", "last_sample")
 
 # Sound later than this after the picture is noticed (ITU-R BT.1359); the engine's goal for the first audible sample.
 TARGET_MS = 125.0
@@ -128,7 +128,12 @@ def print_summary(summary: ReplaySummary, console: Console) -> None:
         grid.add_row("refused", escape(_listed(summary.refusals)))
     if summary.branches is not None and summary.branches.build_ups:
         grid.add_row("branches", branches_line(summary.branches))
-    for name, label in (("first_audible", "first sound"), ("text_done", "text done"), ("last_sample", "last sample")):
+    for name, label in (
+        ("first_audible", "first sound"),
+        ("on_air", "heard after"),
+        ("text_done", "text done"),
+        ("last_sample", "last sample"),
+    ):
         figures = summary.percentiles_ms.get(name, {})
         if figures.get("count"):
             grid.add_row(

@@ -11,6 +11,7 @@ from commentary_llm.report.summary import TARGET_MS, is_spoken, milliseconds, pe
 from commentary_llm.report.timeline import SHOOT_OUT
 
 STAGE_NAMES = {
+    Stage.OPENER: "Opener",
     Stage.QUEUE: "Queue",
     Stage.PROMPT: "Prompt",
     Stage.FIRST_TOKEN: "First token",
@@ -21,6 +22,7 @@ STAGE_NAMES = {
 }
 TOTAL_NAMES = {
     "first_audible": "Event to first audible sample",
+    "on_air": "Event to the moment it is heard",
     "text_done": "Event to finished text",
     "last_sample": "Event to last sample",
 }

@@ -139,9 +139,9 @@ class OpenerBook:
 
     def _slots(self, cue: Cue, facts: Facts) -> dict[str, str]:
         event = cue.event
-        people = {"p": event.player, "keeper": event.goalkeeper, "on": event.player_on, "off": None}
+        people = {"p": event.player, "s": event.player, "keeper": event.goalkeeper, "on": event.player_on}
         if event.type is EventType.SUBSTITUTION:
-            people |= {"off": event.player, "p": None}
+            people |= {"off": event.player, "p": None, "s": None}
         elif event.type is EventType.SAVE:
             people["keeper"] = event.player
         slots = {
@@ -159,10 +159,12 @@ class OpenerBook:
 
 
 def _may_fill(slot: str, player: Player) -> bool:
-    """Goalkeepers are named as such only where the line-up marks them; who starts does not come on."""
+    """Goalkeepers are named as such only where the line-up marks them; the bench has fewer sentences to make ready."""
     if slot == "keeper":
         return "keeper" in (player.position or "").lower()
-    return not player.starter if slot == "on" else True
+    if slot == "on":
+        return not player.starter
+    return slot == "p" or player.starter
 
 
 def _word_pairs(text: str) -> frozenset[tuple[str, str]]:

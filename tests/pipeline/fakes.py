@@ -84,8 +84,12 @@ class ScriptedSynthesizer:
 
     sample_rate_hz = RATE
     description = "scripted"
+    identity = "scripted"
 
-    def speak(self, text: str, style: SpeechStyle = _NEUTRAL) -> ScriptedSpeech:
+    def warm_up(self) -> None:
+        pass
+
+    def speak(self, text: str, style: SpeechStyle = _NEUTRAL, *, at_leisure: bool = False) -> ScriptedSpeech:
         return ScriptedSpeech(text)
 
     def synthesize(self, text: str, style: SpeechStyle = _NEUTRAL) -> Iterator[AudioChunk]:
