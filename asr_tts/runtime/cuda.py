@@ -85,9 +85,11 @@ class Cuda:
         """A stream that does not wait for the default stream."""
         return self.call("cudaStreamCreateWithFlags", self._api.cudaStreamNonBlocking)
 
-    def new_event(self) -> Any:
-        """An event without a time stamp, cheaper to record."""
-        return self.call("cudaEventCreateWithFlags", self._api.cudaEventDisableTiming)
+    def new_event(self, owner: object) -> Any:
+        """An event without a time stamp, cheaper to record; it lives as long as `owner`."""
+        event = self.call("cudaEventCreateWithFlags", self._api.cudaEventDisableTiming)
+        self.release_later(owner, "cudaEventDestroy", event)
+        return event
 
     def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph:
         """What `enqueue` puts on `stream`, as a graph; nothing runs yet. Raises EngineError, and ends the capture."""

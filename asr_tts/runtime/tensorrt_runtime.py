@@ -196,7 +196,7 @@ class _Context:
             self._device[spec.name] = buffer
             self._need(self._context.set_tensor_address(spec.name, buffer.address), f"address of {spec.name!r}")
         self._resident: dict[str, GpuTensor] = {}  # what an input's buffer holds already; such tensors never change
-        self._done = self._cuda.new_event()
+        self._done = self._cuda.new_event(self)
         self._graph: Graph | None = None
 
     def run(self, feeds: Mapping[str, Tensor], keep: Collection[str], pool: BufferPool) -> dict[str, Tensor]:
