@@ -45,6 +45,7 @@ _LAST_WORDS_S = 2.0  # for readers of the streams to take what is left
 _PCM_BLOCKS = round(1.0 / BLOCK_S)  # a listener further behind than a second goes on with what is heard now
 _PCM_PIPE_BYTES = 16_384  # 0.37 s: what a slow listener finds in the pipe is that old
 _CAPTION_LINES = 1_000
+_STEP_S = 5.0
 _WATCH_S = 0.2  # how soon the end of the events is noticed
 
 
@@ -122,6 +123,7 @@ class _Live:
         self.on_air = OnAir(self.clock, self.captions, plan.pcm.put if plan.pcm else None)
         self.answers = Answers()
         self.spool: SpooledSound | None = None
+        self._stage, self._step_due = "", 0.0
         self.started = perf_counter()
         self.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
@@ -137,7 +139,7 @@ class _Live:
             clock=self.clock,
             sinks=[self.outputs, self.captions, self.answers],
             on_open=self.on_air.opened,
-            progress=lambda text: self.say(f"{text} …"),
+            progress=self.step,
         )
         failure: CommentaryError | None = None
         stadium: StadiumSound | None = None
@@ -171,6 +173,13 @@ class _Live:
         if failure is not None:
             raise failure
         return ExitCode.OK
+
+    def step(self, text: str) -> None:
+        """A step of the start; one that tells its progress often is heard of every few seconds."""
+        stage = text.partition(",")[0]
+        if stage != self._stage or perf_counter() >= self._step_due:
+            self._stage, self._step_due = stage, perf_counter() + _STEP_S
+            self.say(f"{text} …")
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)

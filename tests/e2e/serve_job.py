@@ -18,7 +18,7 @@ from replay_job import Job
 
 from commentary_llm.pipeline.record import CueRecord
 
-START_S = 120
+START_S = 240  # the first start voices the openers of both line-ups; later ones find them in the cache
 
 
 class Live(Job):

@@ -23,7 +23,7 @@ from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
 
-pytestmark = [pytest.mark.models, pytest.mark.mpi]
+pytestmark = [pytest.mark.models, pytest.mark.mpi, pytest.mark.timeout(480)]
 
 REPO = Path(__file__).resolve().parents[2]
 KICK_OFF = '{"event_id": "k", "type": "period_start", "period": 1, "elapsed_s": 0}'
