@@ -202,6 +202,7 @@ def test_after_an_opener_none_of_its_words_come_again() -> None:
         text = TemplateWriter(LineHistory()).write(cue, opener)
         assert not repeats_opener(text, opener), (opener, text)
         assert len(text.split()) + 2 <= 20
+        assert text[:1] == text[:1].upper()
         assert not text or GATE.check(text, cue, context=opener).ok
 
 

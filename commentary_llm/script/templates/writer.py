@@ -135,4 +135,5 @@ def _rest(text: str, opener: str) -> str:
     if not opener:
         return text
     splitter = ClauseSplitter(min_comma_words=99)
-    return " ".join(s for s in [*splitter.push(text), *splitter.flush()] if not repeats_opener(s, opener))
+    kept = " ".join(s for s in [*splitter.push(text), *splitter.flush()] if not repeats_opener(s, opener))
+    return kept[:1].upper() + kept[1:]
