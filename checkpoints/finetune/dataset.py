@@ -27,7 +27,7 @@ _FIELDS = ("text", "target", "persona", "event_type")
 
 @dataclass(frozen=True)
 class Pair:
-    """One prompt (`prefix` + `text`) and the line that should follow."""
+    """One prompt (`prefix` + `text`) and what should follow: a line, or, with a space first, the rest of one."""
 
     prefix: str
     text: str
@@ -107,7 +107,11 @@ def _pair(line: str, prefixes: dict[str, str], where: str) -> Pair:
 
 
 class Encoder:
-    """Tokens exactly as the engine makes them: one pass over the prompt, then the line token by token."""
+    """Tokens exactly as the engine makes them: one pass over the prompt, then the line token by token.
+
+    An opener ends the prompt on a whole word, and what follows begins with a space: no tokenizer of the LLaMA family
+    joins the two, so they may be encoded apart.
+    """
 
     def __init__(self, model_directory: Path) -> None:
         self._engine = Tokenizer(model_directory)

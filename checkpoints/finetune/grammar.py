@@ -1,16 +1,20 @@
-"""Reads `grammar.txt` and draws lines from it: weighted forms whose alternatives are chosen at random."""
+"""Reads the grammar's text files: weighted forms whose alternatives are chosen at random.
+
+`grammar.txt` has whole lines and closing sentences, `continuations.txt` what may follow an opener.
+"""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
 from commentary_llm.script.facts import Facts
 
+_FILES = ("grammar.txt", "continuations.txt")
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
 _DEFINE = re.compile(r"\$(?P<name>\w+)\s*=\s*(?P<options>.+)")
 _REFERENCE = re.compile(r"<(\w+)>")
@@ -20,12 +24,11 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Form:
-    """One entry of the grammar. `part`: "" a whole line, "!" opener, "~" its continuation, "+" closing sentence."""
+    """One entry of the grammar. `part`: "" a whole line, "~" what follows an opener, "+" a closing sentence."""
 
     text: str
     section: str
     part: str
-    kind: str  # what joins an opener and its continuations: "goal" of "!goal.pen"
     condition: str
     styles: frozenset[str]
     weight: float
@@ -56,13 +59,18 @@ def _alternatives() -> dict[str, tuple[str, ...]]:
     return _read()[1]
 
 
+def _lines() -> Iterator[str]:
+    for name in _FILES:
+        for line in (files(__package__) / name).read_text(encoding="utf-8").splitlines():
+            yield line.strip()
+
+
 @lru_cache(maxsize=1)
 def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
     found: list[Form] = []
     names: dict[str, tuple[str, ...]] = {}
     head: re.Match[str] | None = None
-    for raw in (files(__package__) / "grammar.txt").read_text(encoding="utf-8").splitlines():
-        line = raw.strip()
+    for line in _lines():
         if not line or line.startswith("#"):
             continue
         if define := _DEFINE.fullmatch(line):
@@ -74,13 +82,12 @@ def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
         assert head is not None, f"a line before the first section: {line!r}"
         terms = head["condition"].split()
         name = head["name"]
-        part = name[0] if name[0] in "!~+" else ""
+        part = name[0] if name[0] in "~+" else ""
         found.append(
             Form(
                 text=line,
                 section=name,
                 part=part,
-                kind=name.lstrip("!~+").split(".")[0],
                 condition=" ".join(term for term in terms if not term.startswith("@")),
                 styles=frozenset(term[1:] for term in terms if term.startswith("@")),
                 weight=float(head["weight"]),
@@ -94,4 +101,17 @@ def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
 
 def fitting(facts: Facts, styles: Set[str]) -> list[Form]:
     """Forms whose conditions hold and whose styles are among `styles`."""
-    return [form for form in forms() if form.styles <= styles and facts.holds(form.condition)]
+    return [
+        form
+        for (condition, wanted), group in _by_condition().items()
+        if wanted <= styles and facts.holds(condition)
+        for form in group
+    ]
+
+
+@lru_cache(maxsize=1)
+def _by_condition() -> dict[tuple[str, frozenset[str]], list[Form]]:
+    groups: dict[tuple[str, frozenset[str]], list[Form]] = {}
+    for form in forms():
+        groups.setdefault((form.condition, form.styles), []).append(form)
+    return groups

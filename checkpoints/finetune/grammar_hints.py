@@ -45,6 +45,5 @@ def visible(facts: Facts, hints: tuple[Hint, ...], line: str) -> Facts:
             hidden.discard(flag)
         else:
             hidden.add(flag)
-    for hint in hints:
-        hidden -= hint.flags
-    return replace(facts, flags=facts.flags - hidden)
+    told = frozenset().union(*(hint.flags for hint in hints))
+    return replace(facts, flags=(facts.flags | told) - (hidden - told))

@@ -1,81 +1,116 @@
-"""Draws one true line for a cue, from this folder's grammar or the engine's templates."""
+"""Draws one true line for a cue, or what follows an opener, from this folder's grammar or the engine's templates."""
 
 from __future__ import annotations
 
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from checkpoints.finetune.grammar import Form, fitting, slots_of
 from checkpoints.finetune.grammar_slots import all_slots
-from commentary_llm.script import ClauseSplitter, Cue, FactGate, LineHistory, Persona
+from commentary_llm.script import ClauseSplitter, Cue, FactGate, LineHistory, Persona, Urgency
+from commentary_llm.script.choice import repeats_opener
 from commentary_llm.script.facts import Facts
 from commentary_llm.script.templates.grammar import sections
-from commentary_llm.script.tokens import normalize_line
+from commentary_llm.script.tokens import fold, normalize_line
 
-_OWN_SHARE = 0.75  # of lines from this grammar, the rest from the engine's templates
-_OPENER_SHARE = 0.4
-_DRAWS = 40
+_OWN_SHARE = 0.75  # of whole lines from this grammar, the rest from the engine's templates
+_SECOND_SHARE = 0.3  # of short continuations that get another
+_SHORT_WORDS = 6
+_LONGEST_WORDS = 13
+_DRAWS = 60
 _HOT, _CALM = 0.6, 0.45
 _SENTENCE = re.compile(r"(^|[.!?]\s+)(\w)")
+# Words so common that saying one twice in a row is no repetition.
+_PLAIN = frozenset([
+    "a", "an", "the", "and", "but", "or", "of", "to", "in", "on", "at", "for", "from", "by", "with", "into", "as", "it",
+    "its", "is", "are", "was", "be", "has", "have", "that", "this", "so", "their", "they", "no", "not", "now", "up",
+    "out", "off", "over", "all", "one", "two", "three", "four", "five", "six", "nil", "goal", "goals", "here", "there",
+    "then", "who", "what", "how", "minute", "minutes", "lead", "leads", "level", "still",
+])  # fmt: skip
+_NEWS = ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Forms that fit one cue. `stock`: the engine's own template lines."""
+
+    mains: list[Form]
+    tails: list[Form]
+    stock: list[Form] = field(default_factory=list)
 
 
 class LineDrawer:
-    """Draws lines for cues; each passes the fact gate clause by clause, as it would on air."""
+    """Draws lines for the cues of one match; each passes the fact gate clause by clause, as it would on air."""
 
     def __init__(self, speaker: Persona, rng: random.Random) -> None:
         self._speaker = speaker
         self._rng = rng
         self._gate = FactGate()
+        self._used: Counter[str] = Counter()
+        self._spoken: set[str] = set()
         self.refused: Counter[str] = Counter()  # by form, for those who write grammar
 
-    def draw(self, cue: Cue, facts: Facts, event_line: str, said: LineHistory) -> str | None:
-        """A true line for `cue` that says nothing beyond `facts` and names nobody beyond `event_line`; or None."""
-        styles = self._styles(cue)
-        ours = fitting(facts, styles)
-        wholes = [form for form in ours if form.part == ""]
-        openers = [form for form in ours if form.part == "!"]
-        after = [form for form in ours if form.part == "~"]
-        tails = [form for form in ours if form.part == "+"]
-        stock = [
-            (form.text, form.weight, section.is_tail)
-            for section in sections()
-            if section.styles <= styles and facts.holds(section.condition)
-            for form in section.forms
-        ]
-        last = _openings(said.last(2))
+    def draw(self, cue: Cue, facts: Facts, event_line: str, said: LineHistory, opener: str = "") -> str | None:
+        """A true line for `cue`, or what follows `opener`; None where the grammar has nothing.
+
+        It says nothing beyond `facts`, names nobody beyond `event_line`, and neither repeats a line of this match nor
+        takes up the words of the opener and of the line before.
+        """
+        before = _telling(" ".join(said.last(1)))
+        pool = self._pool(facts, self._styles(cue), after=bool(opener))
+        if not pool.mains and not pool.stock:
+            return None
         for _ in range(_DRAWS):
             slots = all_slots(cue, facts, event_line, self._rng)
-            source = ""
-            if openers and after and self._rng.random() < _OPENER_SHARE:
-                first = self._choose(openers)
-                rest = [form for form in after if form.kind == first.kind]
-                parts = [first.expand(self._rng)]
-                source = first.text
-                # Not every line goes on: "Goal, Brazil! Falcão!" may be all.
-                if rest:
-                    second = self._choose(rest)
-                    source += " ~ " + second.text
-                    parts.append(second.expand(self._rng))
-            elif wholes and self._rng.random() < _OWN_SHARE:
-                form = self._choose(wholes)
-                source, parts = form.text, [form.expand(self._rng)]
-            else:
-                bodies = [(text, weight) for text, weight, tail in stock if not tail]
-                if not bodies:
-                    continue
-                text = self._rng.choices([b[0] for b in bodies], weights=[b[1] for b in bodies])[0]
-                source, parts = text, [text]
-            if tails and self._rng.random() < self._tail_share(cue):
-                parts.append(self._choose(tails).expand(self._rng))
-            line = self._fill(parts, slots)
-            if line is None or _openings([line]) & last or _says_twice(line):
+            chosen = self._after(pool, cue) if opener else self._whole(pool, cue)
+            line = self._fill([form.expand(self._rng) for form in chosen], slots)
+            if line is None or _says_twice(f"{opener} {line}") or normalize_line(line) in self._spoken:
                 continue
-            if self._passes(line, cue, said):
+            if _telling(line) & before or repeats_opener(line, opener):
+                continue
+            if len(line.split()) > _LONGEST_WORDS and opener:
+                continue
+            if self._passes(line, cue, said, opener):
+                self._used.update(form.text for form in chosen)
+                self._spoken.add(normalize_line(line))
                 return line
-            self.refused[source] += 1
+            self.refused["  ~  ".join(form.text for form in chosen)] += 1
         return None
+
+    @staticmethod
+    def _pool(facts: Facts, styles: frozenset[str], after: bool) -> _Pool:
+        ours = fitting(facts, styles)
+        mains = [form for form in ours if form.part == ("~" if after else "")]
+        tails = [form for form in ours if form.part == "+"]
+        if after:
+            return _Pool(mains, tails)
+        stock = [
+            Form(form.text, section.name, "", section.condition, section.styles, form.weight)
+            for section in sections()
+            if section.styles <= styles and facts.holds(section.condition) and not section.is_tail
+            for form in section.forms
+        ]
+        return _Pool(mains, tails, stock)
+
+    def _after(self, pool: _Pool, cue: Cue) -> list[Form]:
+        chosen = [self._choose(pool.mains)]
+        if len(chosen[0].text.split()) <= _SHORT_WORDS:
+            if pool.tails and self._rng.random() < self._tail_share(cue):
+                chosen.append(self._choose(pool.tails))
+            elif self._rng.random() < _SECOND_SHARE:
+                rest = [form for form in pool.mains if form.section != chosen[0].section]
+                chosen += [self._choose(rest)] if rest else []
+        return chosen
+
+    def _whole(self, pool: _Pool, cue: Cue) -> list[Form]:
+        ours = not pool.stock or (pool.mains and self._rng.random() < _OWN_SHARE)
+        chosen = [self._choose(pool.mains if ours else pool.stock)]
+        if pool.tails and self._rng.random() < self._tail_share(cue):
+            chosen.append(self._choose(pool.tails))
+        return chosen
 
     def _styles(self, cue: Cue) -> frozenset[str]:
         excitement = cue.excitement * self._speaker.excitement
@@ -88,11 +123,13 @@ class LineDrawer:
 
     def _tail_share(self, cue: Cue) -> float:
         if self._speaker.always_score:
-            return 0.7
-        return self._speaker.tail_share * (0.5 if cue.urgency >= 2 else 0.35)
+            return 0.6
+        return self._speaker.tail_share * (0.4 if cue.urgency >= Urgency.URGENT else 0.15)
 
     def _choose(self, forms: Sequence[Form]) -> Form:
-        return self._rng.choices(forms, weights=[form.weight for form in forms])[0]
+        # What this match has had comes seldom again.
+        weights = [form.weight * _interest(form) / (1 + 2 * self._used[form.text]) ** 2 for form in forms]
+        return self._rng.choices(forms, weights=weights)[0]
 
     def _fill(self, parts: Sequence[str], slots: dict[str, str]) -> str | None:
         text = " ".join(parts)
@@ -106,11 +143,11 @@ class LineDrawer:
             text = first + "!" + rest.replace("!", ".")
         return _SENTENCE.sub(lambda found: found[1] + found[2].upper(), text)
 
-    def _passes(self, line: str, cue: Cue, said: LineHistory) -> bool:
-        if len(line.split()) > cue.max_words:
+    def _passes(self, line: str, cue: Cue, said: LineHistory, opener: str) -> bool:
+        if len(line.split()) + len(opener.split()) > cue.max_words:
             return False
         splitter = ClauseSplitter()
-        before = ""
+        before = opener
         for clause in [*splitter.push(line), *splitter.flush()]:
             # A clause has to stand alone and after the rest of its line.
             for context in {"", before}:
@@ -120,36 +157,33 @@ class LineDrawer:
         return True
 
 
-def _openings(lines: Iterable[str]) -> set[str]:
-    return {" ".join(normalize_line(line).split()[:3]) for line in lines}
+def _interest(form: Form) -> float:
+    """Less for score and clock where they are no news: they sound the same at every event."""
+    news = any(
+        kind in form.condition for kind in ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
+    )
+    if news or "blind_listener" in form.styles:
+        return 1.0
+    return 0.25 if "core" in form.text else 0.4 if "layed}" in form.text else 1.0
+
+
+def _telling(text: str) -> set[str]:
+    """The words of `text` that a listener would notice twice: no names, no little words."""
+    marks = re.findall(r"[.!?,:;]|[^\W\d_][\w'’-]*", text)
+    starts = [True, *(mark in ".!?" for mark in marks)]
+    return {
+        fold(word)
+        for word, first in zip(marks, starts, strict=False)
+        if word[0].isalpha() and (first or word.islower())
+    } - _PLAIN
 
 
 # Said once already in a line, these words would say the same thing twice.
 _ONCE = (
-    *[
-        "level",
-        "square",
-        "lead",
-        "leads",
-        "goalless",
-        "still",
-        "trail",
-        "minutes",
-        "goes",
-        "stoppage",
-        "score",
-        "all",
-        "front",
-        "goals",
-        "save",
-        "saved",
-    ],
-    *["denied", "booked", "change", "corner", "penalty", "offside", "woodwork", "let-off", "survive"],
-    "off target",
-    "free kick",
-    "play is",
-    "off the",
-)
+    "level", "square", "lead", "leads", "goalless", "still", "trail", "minutes", "goes", "stoppage", "score", "all",
+    "front", "goals", "save", "saved", "denied", "booked", "change", "corner", "penalty", "offside", "woodwork",
+    "let-off", "survive", "off target", "free kick", "play is", "off the",
+)  # fmt: skip
 _SPOKEN_SCORE = re.compile(
     r"\b(?:nil|one|two|three|four|five|six|seven|eight), [^.!,]{2,40} (?:nil|one|two|three|four|five)\b"
 )

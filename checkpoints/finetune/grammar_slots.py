@@ -10,9 +10,6 @@ from commentary_llm.script.facts import Facts, minute_of
 from commentary_llm.script.names import called
 from commentary_llm.script.templates.slots import fill_slots, number_word
 
-_ENDS_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
-
-
 _PEOPLE = ("p", "P", "assist", "keeper", "opp", "recv", "on", "off", "on2", "off2", "fouled")
 
 
@@ -35,6 +32,12 @@ def all_slots(cue: Cue, facts: Facts, line: str, rng: random.Random) -> dict[str
     slots["score_sentence_still_now"] = still
     high, low = max(state.score.home, state.score.away), min(state.score.home, state.score.away)
     slots["high"], slots["low"] = number_word(high), number_word(low)
+    # By itself after a comma: the gate wants words there, not "2-1!" alone.
+    words = f"{number_word(high)}-{'all' if high == low else number_word(low)}"
+    slots["level_words" if high == low else "score_words"] = words
+    if state.shootout is not None:
+        kicks = sorted((state.shootout.home, state.shootout.away))
+        slots["shootout_words"] = f"{number_word(kicks[1])}-{number_word(kicks[0])}"
     if "level_score" in slots:
         level = rng.choice(("it's {s}", "all square at {s}", "level at {s}")).format(s=slots["level_score"])
         slots["Level_sentence"] = _upper(level)
@@ -102,21 +105,23 @@ def _still(state: MatchState, rng: random.Random) -> str:
 
 
 def _played(cue: Cue, rng: random.Random) -> str | None:
+    """The clock as the event line shows it; no arithmetic, which a small model gets wrong."""
     event = cue.event
     if event.period == 5 or event.type in (EventType.PERIOD_START, EventType.PERIOD_END, EventType.MATCH_END):
         return None
     minute, added = minute_of(event)
     if added:
-        return rng.choice(("in stoppage time", "deep into stoppage time" if added > 2 else "into stoppage time"))
+        return rng.choice(("in stoppage time", "deep into stoppage time" if added > 2 else "in added time"))
     if minute < 2:
         return None
-    options = [f"with {minute} minutes played", f"{minute} minutes gone", f"with {minute} minutes gone",
-               f"in the {_ordinal(minute)} minute", f"{minute} minutes played"]  # fmt: skip
-    left = _ENDS_MIN[event.period] - minute
-    if event.period in (2, 4) and 2 <= left <= 20:
-        options += [f"with {number_word(left)} minutes to go", f"with {number_word(left)} to go",
-                    f"{number_word(left)} minutes to go"]  # fmt: skip
-    return rng.choice(options)
+    forms = (
+        "with {m} minutes played",
+        "{m} minutes gone",
+        "with {m} minutes gone",
+        "{m} minutes played",
+        "{m} minutes in",
+    )
+    return rng.choice((*forms, f"in the {_ordinal(minute)} minute")).format(m=minute)
 
 
 def _ordinal(value: int) -> str:

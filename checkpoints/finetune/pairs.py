@@ -1,10 +1,12 @@
 """Training pairs from synthetic matches: the prompt as the engine builds it, and a true line to answer with.
 
+Most prompts end with an opener of the production `OpenerBook`; their target goes on after it, with a space first.
+
     python -m checkpoints.finetune.pairs --out DIR --count 36000 --seed 7
 
 writes `train.jsonl`, `heldout.jsonl` (other names, other seeds) and `prefixes.json` to DIR. A line of either file:
-{"persona", "prefix_id", "text", "target", "event_type", "split"}; `prefixes.json` maps prefix ids to the part of the
-prompt that comes before `text` (`dataset.read_pairs` puts them together again).
+{"persona", "prefix_id", "text", "target", "opener", "event_type", "split"}; `prefixes.json` maps prefix ids to the part
+of the prompt that comes before `text` (`dataset.read_pairs` puts them together again).
 """
 
 from __future__ import annotations
@@ -40,12 +42,13 @@ from commentary_llm.script import (
     Persona,
     PromptBuilder,
     SpeechStatus,
-    describe,
     match_seconds,
     persona,
 )
+from commentary_llm.script.describe import event_line
 from commentary_llm.script.facts import facts_of
 from commentary_llm.script.hints import hint_text, hints_of
+from commentary_llm.script.openers import OpenerBook
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
 # Share of each kind of event among the pairs, in per cent (made to sum up to 100 when used).
@@ -57,20 +60,23 @@ _SHARES = {
 }  # fmt: skip
 _CUES_A_MATCH = 60.0
 _RATE_MATCHES = 60
-_HINT_SHARE = 0.8
+_OPENER_SHARE = 0.85
+_HINT_SHARE = 0.9
+_SAID_SHARE = 0.85
 _HEARD_SHARE = 0.12
 _STRIDE = 1_000_000  # held-out matches have seeds of their own
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One example. `prefix` + `text` is the prompt, `target` the line."""
+    """One example. `prefix` + `text` is the prompt, `opener` included; `target` what follows."""
 
     persona: str
     prefix_id: str
     prefix: str
     text: str
     target: str
+    opener: str
     event_type: str
     split: str
 
@@ -99,41 +105,14 @@ def prompt_builder(tokenizer: Tokenizer, match: SyntheticMatch, speaker: Persona
     def chat(system: str, turns: list[tuple[str, str]]) -> str:
         return tokenizer.chat(system, turns if examples else turns[-1:])
 
-    return PromptBuilder(chat, match.info, speaker)
+    return PromptBuilder(chat, match.info, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
 
 
 _NOISE = (
-    *[
-        "and",
-        "uh",
-        "the",
-        "goal",
-        "number",
-        "yeah",
-        "for",
-        "minute",
-        "please",
-        "substitution",
-        "our",
-        "welcome",
-        "oh",
-        "music",
-        "applause",
-        "off",
-        "now",
-        "nice",
-    ],
-    *[
-        "ladies and gentlemen",
-        "attention please",
-        "thank you",
-        "scored by",
-        "coming on",
-        "the score is",
-        "this is",
-        "owner of",
-    ],
-)
+    "and", "uh", "the", "goal", "number", "yeah", "for", "minute", "please", "substitution", "our", "welcome", "oh",
+    "music", "applause", "off", "now", "nice", "ladies and gentlemen", "attention please", "thank you", "scored by",
+    "coming on", "the score is", "this is", "owner of",
+)  # fmt: skip
 
 
 def heard_text(match: SyntheticMatch, rng: random.Random) -> str:
@@ -190,9 +169,7 @@ def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_ou
     rng = random.Random(f"pairs:{key}:{held_out}")
     match = simulate(key, held_out)
     speaker = persona(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
-    builder = prompt_builder(_tokenizer(recipe.model), match, speaker, recipe.examples)
-    drawer = LineDrawer(speaker, rng)
-    said = LineHistory()
+    maker = _Maker(match, speaker, recipe, rng)
     split = "heldout" if held_out else "train"
     found: dict[tuple[str, str], Pair] = {}
     for event, state in match.steps:
@@ -200,24 +177,52 @@ def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_ou
         copies = math.floor(rate) + (rng.random() < rate % 1)
         if not copies or (cue := cue_of(event, state)) is None:
             continue
-        line = None
+        line = ""
         for _ in range(copies):
-            facts = facts_of(event, state)
-            hints = hints_of(facts) if recipe.hints and rng.random() < _HINT_SHARE else ()
-            shown = describe(event, state) + hint_text(hints)
-            line = drawer.draw(cue, visible(facts, hints, shown), shown, said)
-            if line is None:
+            made = maker.make(cue)
+            if made is None:
                 continue
-            text = builder.text(cue, said.last(rng.choice((0, 1, 1, 2, 2))), _heard(match, rng), hints)
-            pair = Pair(speaker.name, f"{split}-{number}", builder.prefix, text, line, event.type.value, split)
-            found[(pair.text, pair.target)] = pair
-        if line is not None:
-            said.add(line, match_seconds(event))
+            text, target, opener = made
+            line = opener + target
+            pair = Pair(speaker.name, f"{split}-{number}", maker.prefix, text, target, opener, event.type.value, split)
+            found[(text, target)] = pair
+        if line:
+            maker.said.add(line, match_seconds(event))
     return list(found.values())
 
 
-def _heard(match: SyntheticMatch, rng: random.Random) -> str:
-    return heard_text(match, rng) if rng.random() < _HEARD_SHARE else ""
+class _Maker:
+    """Prompts of one match with the line that should follow."""
+
+    def __init__(self, match: SyntheticMatch, speaker: Persona, recipe: Recipe, rng: random.Random) -> None:
+        self.said = LineHistory()
+        self._match = match
+        self._recipe = recipe
+        self._rng = rng
+        self._builder = prompt_builder(_tokenizer(recipe.model), match, speaker, recipe.examples)
+        self._drawer = LineDrawer(speaker, rng)
+        self._openers = OpenerBook(match.info)
+
+    @property
+    def prefix(self) -> str:
+        return self._builder.prefix
+
+    def make(self, cue: Cue) -> tuple[str, str, str] | None:
+        """Text of the prompt, target and opener; None where the grammar has no line."""
+        rng = self._rng
+        facts = facts_of(cue.event, cue.state)
+        hints = hints_of(facts) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
+        opener = self._openers.choose(cue) if rng.random() < _OPENER_SHARE else ""
+        said = self.said.last(1) if rng.random() < _SAID_SHARE else []
+        heard = heard_text(self._match, rng) if rng.random() < _HEARD_SHARE else ""
+        text = self._builder.text(cue, said, heard, hints, opener)
+        # What found no room in the prompt is not known to the model.
+        seen = tuple(hint for hint in hints if hint.text in text.partition("Also: ")[2])
+        shown = event_line(cue.event, cue.state) + hint_text(seen)
+        line = self._drawer.draw(cue, visible(facts, seen, shown), shown, self.said, opener)
+        if line is None:
+            return None
+        return text, f" {line}" if opener else line, opener
 
 
 # The whole set

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +170,6 @@ def generate(
     return lines
 
 
-def distinct_2(lines: Sequence[str]) -> float:
-    """Different pairs of neighbouring words over all pairs of neighbouring words, case aside."""
-    pairs = [pair for line in lines for words in [line.lower().split()] for pair in pairwise(words)]
-    return len(set(pairs)) / len(pairs) if pairs else 0.0
-
-
 def figures_of(lines: Sequence[Line], targets: Sequence[str]) -> dict[str, float]:
     texts = [line.text for line in lines]
     return {
@@ -184,8 +177,8 @@ def figures_of(lines: Sequence[Line], targets: Sequence[str]) -> dict[str, float
         "empty": sum(not text for text in texts) / len(lines),
         "mean_words": sum(len(text.split()) for text in texts) / len(lines),
         "mean_tokens": sum(line.tokens for line in lines) / len(lines),
-        "distinct_2": distinct_2(texts),
-        "same_as_target": sum(a == b for a, b in zip(texts, targets, strict=True)) / len(lines),
+        "different": len(set(texts)) / len(lines),
+        "same_as_target": sum(a == b.strip() for a, b in zip(texts, targets, strict=True)) / len(lines),
     }
 
 
@@ -284,7 +277,6 @@ def _generations(
         "prompts": len(chosen),
         "greedy": figures_of(greedy, targets),
         "sampled": figures_of(sampled, targets),
-        "targets_distinct_2": distinct_2(targets),
     }
 
 

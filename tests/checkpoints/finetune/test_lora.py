@@ -16,6 +16,7 @@ from checkpoints.finetune.dataset import Encoded, Encoder, Pair, Row, collate, m
 from checkpoints.finetune.lora import AdapterInfo, add_lora, fold_in, load_adapter, merged, round_as_saved, save_adapter
 from checkpoints.finetune.train import Options, hidden_states, main, train
 from commentary_llm.errors import ArtifactError, ConfigError, InputError
+from commentary_llm.generation.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
 PREFIXES = [f"<|start|>The match: {home} against Castrel.\n<|start|>user\n" for home in ("Norhaven", "Westmere")]
@@ -110,6 +111,17 @@ def test_packed_rows_compute_what_whole_prompts_do(base: Path, model: LlamaForCa
         ]
     torch.testing.assert_close(packed, torch.cat(alone), rtol=1e-4, atol=1e-4)
     assert batch.targets.tolist() == [token for row in rows for p in row.pairs for token in p.target]
+
+
+@pytest.mark.parametrize("opener", ["Goal! Messi!", "A corner. Di María.", "At least 4 minutes.", "Penalty"])
+@pytest.mark.parametrize("target", [" Set up by Lunt, and it's 2-0.", " Player 3 scores!", " 45 minutes gone."])
+def test_what_follows_an_opener_is_encoded_as_the_engine_would(base: Path, opener: str, target: str) -> None:
+    text = f"Goal for Norhaven: player 3, minute 4.\n<|start|>assistant\n{opener}"
+    pair = Pair(PREFIXES[0], text, target, "neutral", "goal")
+    encoder, engine = Encoder(base), Tokenizer(base)
+    encoded = encoder.encode(pair)
+    assert [*encoded.prefix, *encoded.text] == engine.encode(pair.prefix + pair.text)
+    assert [*encoded.prefix, *encoded.text, *encoded.target[:-1]] == engine.encode(pair.prefix + pair.text + target)
 
 
 def test_batches_hold_every_pair_once_within_their_bounds() -> None:

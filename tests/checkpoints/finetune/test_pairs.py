@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,22 @@ from hypothesis import strategies as st
 from checkpoints.finetune import pairs as pairs_module
 from checkpoints.finetune.grammar import fitting, forms, slots_of
 from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer
+from checkpoints.finetune.grammar_lines import LineDrawer, _telling
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from checkpoints.finetune.matches_lineups import make_info
 from checkpoints.finetune.names import CULTURES, NameMaker, is_held_out
+from checkpoints.finetune.narration import narrate
 from checkpoints.finetune.pairs import Recipe, cue_of, main, pairs_of_match
 from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
-from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, describe, persona
+from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, persona
+from commentary_llm.script.choice import repeats_opener
+from commentary_llm.script.describe import event_line
 from commentary_llm.script.facts import facts_of
 from commentary_llm.script.hints import hint_text, hints_of
 from commentary_llm.script.names import name_book, surname
+from commentary_llm.script.openers import OpenerBook
+from commentary_llm.script.wording import distinct_2, exact_repeats
 
 _RATES = {kind.value: 0.4 for kind in EventType}
 
@@ -101,25 +107,35 @@ def test_names_of_the_two_sets_are_disjoint() -> None:
     assert not parts[False] & parts[True]
 
 
-def test_every_target_passes_the_gate_clause_by_clause(plain_chat: None) -> None:
+def _clauses(line: str) -> list[str]:
+    splitter = ClauseSplitter()
+    return [*splitter.push(line), *splitter.flush()]
+
+
+@pytest.mark.parametrize("with_opener", [False, True])
+def test_every_target_passes_the_gate_clause_by_clause(plain_chat: None, with_opener: bool) -> None:
     gate = FactGate()
     drawn = 0
     for seed, speaker in enumerate(("neutral", "excited", "dry", "blind_listener")):
-        drawer = LineDrawer(persona(speaker), random.Random(seed))
-        for cue in random.Random(seed).sample(list(_cues(simulate(seed))), 60):
+        match = simulate(seed)
+        drawer, book = LineDrawer(persona(speaker), random.Random(seed)), OpenerBook(match.info)
+        for cue in random.Random(seed).sample(list(_cues(match)), 60):
             facts = facts_of(cue.event, cue.state)
             hints = hints_of(facts)
-            shown = describe(cue.event, cue.state) + hint_text(hints)
-            line = drawer.draw(cue, visible(facts, hints, shown), shown, LineHistory())
+            shown = event_line(cue.event, cue.state) + hint_text(hints)
+            opener = book.choose(cue) if with_opener else ""
+            line = drawer.draw(cue, visible(facts, hints, shown), shown, LineHistory(), opener)
             if line is None:
                 continue
             drawn += 1
-            splitter = ClauseSplitter()
-            for clause in [*splitter.push(line), *splitter.flush()]:
-                assert gate.check(clause, cue).ok, (clause, line, describe(cue.event, cue.state))
-            assert len(line.split()) <= cue.max_words
+            before = opener
+            for clause in _clauses(line):
+                assert gate.check(clause, cue, None, before).ok, (clause, opener, line, shown)
+                before = f"{before} {clause}".strip()
+            assert len(f"{opener} {line}".split()) <= cue.max_words
             assert speaker != "dry" or "!" not in line
-    assert drawn >= 230  # of 240
+            assert not repeats_opener(line, opener)
+    assert drawn >= 216  # of 240
 
 
 def test_targets_name_nobody_whom_the_prompt_does_not_name(plain_chat: None) -> None:
@@ -127,10 +143,41 @@ def test_targets_name_nobody_whom_the_prompt_does_not_name(plain_chat: None) -> 
         match = simulate(f"{Recipe().seed}-{number}")
         names = set(name_book(match.info).surnames.values())
         for pair in pairs_of_match(number, Recipe(), _RATES, False):
-            event_line = pair.text.strip().splitlines()[-1]
+            prompt = pair.text.removesuffix(pair.opener).strip().splitlines()[-1]
             for name in names:
                 if f" {name} " in f" {pair.target.replace('.', ' ').replace('!', ' ').replace(',', ' ')} ":
-                    assert name in event_line, (pair.target, event_line)
+                    assert name in prompt, (pair.target, prompt)
+
+
+def test_most_pairs_go_on_from_a_production_opener(plain_chat: None) -> None:
+    pairs = [pair for number in range(4) for pair in pairs_of_match(number, Recipe(), _RATES, False)]
+    begun = [pair for pair in pairs if pair.opener]
+    assert 0.75 < len(begun) / len(pairs) < 0.93
+    for pair in begun:
+        assert pair.text.endswith(pair.opener)
+        assert pair.target.startswith(" ")
+        assert pair.target[1] != " "
+        assert len(pair.target.split()) <= 13
+    for pair in pairs:
+        if not pair.opener:
+            assert not pair.target.startswith(" ")
+
+
+def test_a_told_match_is_varied_and_repeats_nothing() -> None:
+    for number, speaker in enumerate(("neutral", "excited", "dry")):
+        # Of an average match's length: the longer a text, the fewer of its word pairs are new.
+        told = narrate(simulate(f"told-{number}"), persona(speaker), random.Random(number))[:75]
+        lines = [each.line for each in told if each.line]
+        assert len(lines) >= 0.93 * len(told)
+        assert distinct_2(lines) >= 0.72
+        assert exact_repeats(lines) == 0
+
+
+def test_a_continuation_shuns_the_words_of_the_line_before() -> None:
+    told = narrate(simulate("shun"), persona("neutral"), random.Random(2))
+    for before, after in pairwise(told):
+        if before.line and after.line:
+            assert not _telling(after.line) & _telling(before.text)
 
 
 def test_pairs_are_the_same_for_the_same_seed(plain_chat: None) -> None:
@@ -152,15 +199,28 @@ def test_grammar_is_well_formed() -> None:
         assert "<" not in text
         assert "|" not in text
         assert slots_of(text) == slots_of(form.text) or "<" in form.text
-    openers = {form.kind for form in forms() if form.part == "!"}
-    assert openers <= {form.kind for form in forms() if form.part == "~"}
+    assert len({(form.condition, form.text) for form in forms()}) == len(forms())
 
 
-def test_every_cue_of_a_match_has_a_form_of_its_own() -> None:
+def test_every_cue_of_a_match_has_forms_of_both_kinds() -> None:
     for cue in _cues(simulate(11)):
         facts = facts_of(cue.event, cue.state)
-        found = fitting(visible(facts, (), describe(cue.event, cue.state)), frozenset({"neutral"}))
-        assert any(form.part != "+" for form in found), cue.event
+        found = fitting(visible(facts, (), event_line(cue.event, cue.state)), frozenset({"neutral"}))
+        assert {form.part for form in found} >= {"", "~"}, cue.event
+
+
+def test_hints_let_be_said_what_they_show() -> None:
+    match = simulate("dirty-1")
+    shown = 0
+    for event, state in match.steps:
+        facts = facts_of(event, state)
+        hints = hints_of(facts)
+        if event.type is EventType.CARD and any("foul on" in hint.text for hint in hints):
+            line = event_line(event, state) + hint_text(hints)
+            assert "has_fouled" in visible(facts, hints, line).flags
+            assert "has_fouled" not in visible(facts, (), event_line(event, state)).flags
+            shown += 1
+    assert shown
 
 
 def test_command_writes_files_and_a_summary(

@@ -1,0 +1,57 @@
+"""A synthetic match as the grammar would tell it on air: paced by the director, begun by the production openers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from checkpoints.finetune.grammar_hints import visible
+from checkpoints.finetune.grammar_lines import LineDrawer
+from checkpoints.finetune.matches import SyntheticMatch
+from commentary_llm.script import Cue, Director, LineHistory, Persona, SpeechStatus, match_seconds
+from commentary_llm.script.describe import event_line
+from commentary_llm.script.facts import facts_of
+from commentary_llm.script.hints import hint_text, hints_of
+from commentary_llm.script.openers import OpenerBook
+
+_WORDS_A_SECOND = 2.8  # of the voice
+
+
+@dataclass(frozen=True)
+class Told:
+    """One cue. `line` is None where the grammar has nothing to go on with."""
+
+    cue: Cue
+    opener: str
+    line: str | None
+
+    @property
+    def text(self) -> str:
+        return f"{self.opener} {self.line or ''}".strip()
+
+
+def paced_cues(match: SyntheticMatch) -> Iterator[Cue]:
+    """The cues of a match in real time, each line taking as long as its words."""
+    director, now = Director(), SpeechStatus(now_s=0.0)
+    for event, state in match.steps:
+        now = SpeechStatus(match_seconds(event), now.busy_until_s, last_end_s=now.last_end_s)
+        cue = director.decide(event, state, now).cue
+        if cue is not None:
+            end_s = max(now.now_s, now.busy_until_s) + min(cue.max_words, 10) / _WORDS_A_SECOND
+            now = SpeechStatus(now.now_s, end_s, last_end_s=end_s)
+            yield cue
+
+
+def narrate(match: SyntheticMatch, speaker: Persona, rng: random.Random) -> list[Told]:
+    """Every cue of the match with its opener and the continuation drawn for it."""
+    drawer, book, said, told = LineDrawer(speaker, rng), OpenerBook(match.info), LineHistory(), []
+    for cue in paced_cues(match):
+        facts = facts_of(cue.event, cue.state)
+        hints = hints_of(facts)
+        shown = event_line(cue.event, cue.state) + hint_text(hints)
+        opener = book.choose(cue)
+        line = drawer.draw(cue, visible(facts, hints, shown), shown, said, opener)
+        told.append(Told(cue, opener, line))
+        said.add(told[-1].text, match_seconds(cue.event))
+    return told
