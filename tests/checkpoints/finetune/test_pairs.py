@@ -199,7 +199,7 @@ def test_grammar_is_well_formed() -> None:
         assert "<" not in text
         assert "|" not in text
         assert slots_of(text) == slots_of(form.text) or "<" in form.text
-    assert len({(form.condition, form.text) for form in forms()}) == len(forms())
+    assert len({(form.part, form.condition, form.text) for form in forms()}) == len(forms())
 
 
 def test_every_cue_of_a_match_has_forms_of_both_kinds() -> None:
