@@ -13,7 +13,7 @@ from commentary_llm.match.events import EventType, MatchEvent, ShotOutcome
 # Each pattern captures the player in that part.
 _SCORER = (
     r"\b(P\d+) (?:scores|has scored|buries|nets|converts|strikes|equali[sz]es|heads|nods|"
-    r"makes no mistake|finishes|shoots|lets fly|has it blocked|"
+    r"makes no mistake|finishes|shoots|lets fly|has it blocked|gets the shot away|on target|"
     r"tries|goes for goal|has a go|fires|blazes|slots|tucks|rolls|wins it|pulls|tees|steps up)\b(?! up| back to)",
     r"\b(P\d+)(?: with the| the| 's) (?:finish|header|goal|strike|shot|effort|scorer|finisher|volley|penalty)\b",
     r"\b(?:finished|scored|put away|headed in|turned in) by (P\d+)\b",
@@ -31,7 +31,7 @@ _PROVIDER = (
 )
 _ON = (
     r"\b(P\d+) (?:(?!P\d)[\w'-]+ ){0,4}?(?:comes? on|is on\b|goes on\b|is thrown on|replaces|enters|"
-    r"is introduced|takes (?:his|the|P\d+ 's) place|is back on|is sent on|gets on)\b",
+    r"is introduced|takes (?:his|the|P\d+ 's) place|is back on|is sent on|gets on|takes over)\b",
     r"\b(?:on comes?|on goes|brings? on|sends? on|throws? on|thrown on|introduces?|time for|enter|"
     r"send(?:s)? for|welcome|here comes) (?:on )?(P\d+)\b",
     r"\b(P\d+) on\b(?! (?:the|his|P\d+ with|a|target|goal|loan))",
@@ -40,6 +40,7 @@ _ON = (
     r"\bcome on[ ,]+(P\d+)\b",
 )
 _OFF = (
+    r"\btakes? over from (P\d+)\b",
     r"\b(P\d+)(?:,? (?:a|the) \w+ \w+,?)? (?:(?!P\d)[\w'-]+ ){0,2}?(?:makes way|make way|gives way|"
     r"comes off|goes off|is withdrawn|is taken off|departs|leaves the|trudges off|"
     r"can't continue|is replaced|cannot continue|has to come off|is off\b|is hooked|is substituted)\b",
@@ -77,7 +78,7 @@ _KEEPER = (
     r"\b(P\d+) (?:(?!P\d)[\w'-]+ ){0,2}?(?:saves|denies|keeps (?:(?!P\d)[\w'-]+ ){0,2}out|"
     r"kept (?:(?!P\d)[\w'-]+ ){0,2}out|tips|palms|pushes|parries|stands firm|holds firm|makes (?:the|"
     r"a) (?:(?!P\d)[\w'-]+ )?save|dives|guesses|claws|holds on|gathers|says no|to the rescue|is equal|"
-    r"beats it away|stops)\b",
+    r"beats it away|stops|makes the stop|up to the task|is there to save|has it covered)\b",
     r"\b(?:saved|denied|kept out|stopped|pushed away|clawed away|beaten away|turned away|palmed away|"
     r"held) (?:from the spot )?by (?:(?:his own|the) keeper , )?(P\d+)\b",
     r"\b(?:save|stop) by (P\d+)\b|\bcomfortable for (P\d+)\b|\bstraight at (P\d+)\b|\bpast (P\d+)\b|\bbeats (P\d+)\b",

@@ -49,6 +49,7 @@ def side_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
         yield Finding("score", "won, but the match goes on")
     if moment.gains is None:
         return
+    yield from _anybodys(reading, moment)
     if event.type in _SET_PIECES:
         yield from _set_piece(reading, moment, _SET_PIECES[event.type])
     if event.type is EventType.FOUL:
@@ -72,7 +73,8 @@ def side_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
         yield from _goal_side(reading, moment)
     if event.type is EventType.SHOT:
         for match in re.finditer(
-            r"\b(T\d) (?:go close|shoot|are denied|test|waste|squander|miss|have a (?:go|shot))\b|\b(?:chance|opening|"
+            r"\b(T\d) (?:go close|come close|try|threaten|shoot|are denied|test|waste|squander|miss|"
+            r"have a (?:go|shot))\b|\b(?:chance|opening|"
             r"effort|shot|opportunity) for (T\d)\b",
             text,
         ):
@@ -116,13 +118,72 @@ def _set_piece(reading: Reading, moment: Moment, words: str) -> Iterator[Finding
                 yield Finding("side", f"{match[0]!r}: it is the other side's")
 
 
+_ONE_SIDED = frozenset(
+    {
+        *_SET_PIECES,
+        EventType.SHOT,
+        EventType.CARD,
+        EventType.SUBSTITUTION,
+        EventType.PASS,
+        EventType.CARRY,
+        EventType.DRIBBLE,
+        EventType.TACKLE,
+        EventType.INTERCEPTION,
+        EventType.CLEARANCE,
+    }
+)
+# Clauses about the score, where either side may be named.
+_ABOUT_SCORE = re.compile(
+    r"\d+-\d+|\d+-all|\b(?:lead|leads|leading|trail|trails|ahead|behind|level|square|apiece|up|down|"
+    r"cushion|in front)\b|"
+    r"\bT\d \d\b|\bstill\b|\bbetween\b|\bcomeback\b|\bgoals?\b"
+)
+# What is said of the side that suffers an attempt, a corner or a free kick.
+_SUFFERS = re.compile(
+    r"\bagainst\b|\bdefend\w*|\bsurviv\w*|\bspared\b|\boff the hook\b|\blet-?\s?off\b|\brescue\b|"
+    r"\bin the way\b|\bin it\b|"
+    r"\bbreathe\b|\balert\b|\bwork to do\b|\bpressure on\b|\bunder pressure\b|\bconced\w*|"
+    r"\bgives? away\b|\bpast\b|\bstand\w*|"
+    r"\bhold\w*|\bclear\w*|\baway from\b|\bfrom T|\btrouble\b|\bdanger\b|\bescape\w*|\brelie\w*|"
+    r"\bpunish\w*|\bblock\w*|\bsave\w*|"
+    r"\bden(?:y|ies|ied)\b|\bkeep\w*|\bback\b|\bneed\w*|\bwait\w*|\bdeal\b|\bworr\w*|\bT\d 's\b|"
+    r"\bwall\b|\bfor cover\b|\bbox\b|"
+    r"\bopen(?:ed)?\b|\bexposed\b|\bset themselves\b|\bluck\w*|\bdrop\w*|\bdeep\b|\bget away\b|\bheads? it\b"
+)
+_SAVED_BY_LUCK = re.compile(
+    r"\b(T\d) (?:\w+ )?(?:survive|spared|off the hook|get away with it|throw themselves|breathe again|"
+    r"get in the way)\b|"
+    r"\b(?:let-?\s?off|rescue|relief) for (T\d)\b|\bkeeps? (T\d) in\b"
+)
+
+
+def _anybodys(reading: Reading, moment: Moment) -> Iterator[Finding]:
+    """The other side named as if the event were its own, or the acting side as if it had suffered it."""
+    event = moment.event
+    lost = event.type is EventType.PASS and event.completed is False  # the ball is the other side's now
+    if event.type not in _ONE_SIDED or event.period == SHOOTOUT or lost:
+        return
+    for sentence in reading.sentences:
+        for clause in re.split(r" [,;:–—] | but | while ", sentence):
+            if _ABOUT_SCORE.search(clause) or re.search(r"T\d (?:against|v) T\d", clause):
+                continue
+            for mark in re.findall(r"\bT\d\b", clause):
+                if reading.side(mark) != moment.side and not _SUFFERS.search(sentence):
+                    yield Finding("side", f"{clause!r}: the event is the other side's")
+    if moment.event.type is EventType.SHOT:
+        for match in _SAVED_BY_LUCK.finditer(reading.annotated):
+            if reading.side(next(filter(None, match.groups()))) == moment.side:
+                yield Finding("side", f"{match[0]!r}: the attempt was their own")
+
+
 def _goal_side(reading: Reading, moment: Moment) -> Iterator[Finding]:
     text = reading.annotated
     gains = moment.gains
     for match in re.finditer(
         r"\bgoal for (T\d)\b|\b(T\d) (?:score|scores|make it|makes it|have scored|strike|equali[sz]e|have 1|get 1|"
         r"pull 1|have their|have a goal|break|have snatched|celebrate)\b|"
-        r"\b(T\d) have (?:\d|it(?! all))\b|\bequali[sz]er for (T\d)\b",
+        r"\b(T\d) have (?:\d|it(?! all))\b|\bequali[sz]er for (T\d)\b|\b(T\d) are (?:back )?level\b|"
+        r"\b(?:away|home|in|scores|net) for (T\d)\b|\b(T\d) on the (?:counter|break)\b",
         text,
     ):
         side = reading.side(next(filter(None, match.groups())))

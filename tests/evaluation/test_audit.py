@@ -26,8 +26,9 @@ RECORDINGS = {match: blind_recording(match) for match in MATCHES}
 AUDITORS = {match: MatchAuditor(recording) for match, recording in RECORDINGS.items()}
 CLAUSES = blind_clauses()
 # Of the labelled clauses, measured 2026-11-23: 230 of 240 false ones are certain, the other 10 doubtful (invented
-# history, places and body parts the file does not hold); of 217 true ones none is certain, 6 are doubtful (mostly a surname two share). The auditor
-# was mended on these very clauses (before that: 220 certain, 7 false alarms), so this is no blind figure.
+# history, places and body parts the file does not hold); of 217 true ones none is certain, 6 are doubtful (a surname
+# that two on the pitch share). The auditor was mended on these very clauses (before that: 220 certain, 7 false
+# alarms), so this is no blind figure.
 LEAST_CERTAIN, MOST_DOUBTFUL_TRUE = 0.95, 0.05
 
 
@@ -135,3 +136,27 @@ def test_an_event_of_another_match_is_refused() -> None:
 )
 def test_each_kind_of_claim(match: str, event: str, text: str, kind: str) -> None:
     assert kind in {finding.kind for finding in AUDITORS[match].audit_text(text, event) if finding.certain}
+
+
+def _swapped(text: str, first: str, second: str) -> str:
+    pattern = rf"\b({re.escape(first)}|{re.escape(second)})\b"
+    return re.sub(pattern, lambda match: second if match[0] == first else first, text)
+
+
+def test_parts_and_sides_swapped_are_nearly_always_found() -> None:
+    """Two players or the two sides change places in a line written from the facts. Measured 2026-11-23: 97 % found."""
+    found = tried = 0
+    for match, cue, text in WRITTEN:
+        info = RECORDINGS[match].info
+        surnames = [p.name.split()[-1] for team in (info.home, info.away) for p in team.players]
+        named = [n for n in surnames if surnames.count(n) == 1 and re.search(rf"\b{re.escape(n)}\b", text)]
+        sides = [
+            team.short_name if match != BUILTIN and team.short_name else team.name for team in (info.home, info.away)
+        ]
+        lies = [_swapped(text, *named)] if len(named) == 2 else []
+        lies += [_swapped(text, *sides)] if sum(side in text for side in sides) == 1 else []
+        for lie in lies:
+            tried += 1
+            found += any(f.certain for f in AUDITORS[match].audit_text(lie, cue.event.event_id))
+    assert tried > 300
+    assert found >= 0.95 * tried, f"{found} of {tried}"
