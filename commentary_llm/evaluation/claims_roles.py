@@ -98,6 +98,9 @@ _BOOKED = (
 
 def role_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     event = moment.event
+    plural = re.search(r"(?:^|[.!?,] )(P\d+) (?:have|are|lead|trail|attack|shoot|score|were)\b", reading.annotated)
+    if plural and not re.search(rf"and {plural[1]}\b", reading.annotated):
+        yield Finding("role", f"{plural[0]!r}: a player told as a side")
     if event.type in ATTEMPTS:
         yield from _attempt(reading, moment)
     elif event.type is EventType.SAVE:

@@ -67,6 +67,22 @@ def score_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     )
     if scored and still:
         yield Finding("score", f"{still[0]!r}, but the event has just changed the score")
+    again = re.search(r"\bstill (?:leads?|ahead|in front|trails?|behind)\b", reading.annotated)
+    if scored and again and _order_before(moment) != _order(moment.shootout or moment.score, moment):
+        yield Finding("lead", f"{again[0]!r}, but the event has just changed who leads")
+
+
+def _order(score: dict[str, int], moment: Moment) -> int:
+    """1 if the home side leads, -1 if the away side does, 0 if level."""
+    home, away = score[moment.home], score[moment.away]
+    return (home > away) - (home < away)
+
+
+def _order_before(moment: Moment) -> int:
+    if moment.shootout is None:
+        return _order(moment.before, moment)
+    earlier = {side: sum(scored for taker, _, scored in moment.kicks[:-1] if taker == side) for side in moment.score}
+    return _order(earlier, moment)
 
 
 def _clauses(sentence: str) -> list[str]:

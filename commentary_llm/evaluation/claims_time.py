@@ -37,6 +37,11 @@ def time_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     if event.period < SHOOTOUT:
         yield from _minutes(text, moment)
     late = event.period < SHOOTOUT and event.elapsed_s >= (_length_min(event.period) - 2) * 60
+    over = event.type in (EventType.PERIOD_END, EventType.MATCH_END)
+    if over and re.search(r"\b(?:into|in for) (?:stoppage|injury|added)[- ]time\b", text):
+        yield Finding("time", "stoppage time to come, but the period is over")
+    if re.search(r"\b\d+ '(?! ?s\b)", text):
+        yield doubt("time", "a minute written with an apostrophe")
     if _STOPPAGE.search(text) and not late and event.type is not EventType.STOPPAGE_TIME:
         yield Finding("time", f"stoppage time, but it is minute {MatchTime(event.period, event.elapsed_s).label}")
     if event.type is EventType.STOPPAGE_TIME and event.minutes_added is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "script"))
@@ -74,6 +74,7 @@ def test_lines_written_from_the_facts_hardly_ever_alarm() -> None:
     assert len(alarms) <= len(WRITTEN) * 0.005, alarms
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WRITTEN), st.randoms(use_true_random=False))
 def test_a_player_who_had_no_part_is_found(written: tuple[str, Cue, str], rng: random.Random) -> None:
     match, cue, text = written
@@ -98,6 +99,7 @@ def test_a_player_who_had_no_part_is_found(written: tuple[str, Cue, str], rng: r
     assert any(f.certain for f in found) or event.type in (EventType.MATCH_END, EventType.PERIOD_END), false
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WRITTEN), st.integers(0, 9), st.integers(0, 9))
 def test_another_score_is_found(written: tuple[str, Cue, str], first: int, second: int) -> None:
     match, cue, text = written
@@ -108,6 +110,7 @@ def test_another_score_is_found(written: tuple[str, Cue, str], first: int, secon
     assert any(f.certain and f.kind == "score" for f in found)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(sorted(RECORDINGS)), st.randoms(use_true_random=False))
 def test_any_text_can_be_audited(text: str, match: str, rng: random.Random) -> None:
     event = rng.choice(RECORDINGS[match].events)
