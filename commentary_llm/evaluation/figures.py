@@ -86,7 +86,7 @@ def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], 
     due = [record for record in records if record.dropped != _GAVE_WAY]
     sources = dict.fromkeys(("model", "template", "opener"), 0)
     for record in spoken:
-        sources[heard_source(record)] += 1
+        sources[record.source] += 1
     return Evaluation(
         cues=base["cues"],
         spoken=base["spoken"],
@@ -116,13 +116,6 @@ def _wrong_fact(record: CueRecord, finding: Finding) -> WrongFact:
     return WrongFact(
         event_id=record.event_id, minute=record.minute, text=record.text, kind=finding.kind, what=finding.detail
     )
-
-
-def heard_source(record: CueRecord) -> str:
-    """Who wrote what was heard after the opener: "model" or "template"; "opener" when nothing followed it."""
-    if record.opener and not without_opener(record.text, record.opener):
-        return "opener"
-    return record.source
 
 
 def on_air_s(record: CueRecord) -> tuple[float, float] | None:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from asr_tts.interfaces import AudioChunk, Synthesizer
-from asr_tts.synthesizer.style import style_for
 from commentary_llm.generation import GenerationHandle, GenerationRequest, Generator, SamplingParams
 from commentary_llm.match import MatchEvent, MatchState
 from commentary_llm.metrics import Metrics
 from commentary_llm.pipeline.candidates import Candidate, best_of
+from commentary_llm.pipeline.sound_bank import style_of
 from commentary_llm.script import Cue, FactGate, LineHistory, PromptBuilder
 from commentary_llm.script.buildup import BuildUp, Outcome, build_up_of
 from commentary_llm.script.choice import Room
@@ -201,7 +201,7 @@ class Branches:
         sentences, tokens = self._write(outcome.cue)
         voiced: list[VoicedSentence] = []
         for text in sentences:
-            speech = self._synthesizer.speak(text, style_for(outcome.cue.excitement))
+            speech = self._synthesizer.speak(text, style_of(outcome.cue))
             chunks = []
             for chunk in speech:
                 chunks.append(chunk)

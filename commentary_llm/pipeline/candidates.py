@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from commentary_llm.generation import FinishReason, TokenChunk
 from commentary_llm.pipeline.record import Refusal
@@ -63,12 +64,13 @@ class Candidate:
             self.open = False
         return []
 
-    def score(self) -> float:
-        """How good what passed so far is; see `script.choice`."""
+    def score(self, words: int | None = None) -> float:
+        """How good what passed so far is, with time for `words` (by default all the room); see `script.choice`."""
         if not self.speakable:
             return UNSAYABLE
         draft = Draft(" ".join(self._passed), self._logprob, self._tokens)
-        return score(draft, self._room, self._history, match_seconds(self._cue.event))
+        room = self._room if words is None else replace(self._room, words=words)
+        return score(draft, room, self._history, match_seconds(self._cue.event))
 
     def take(self) -> list[str]:
         """What passed and was not taken yet, sentence by sentence; a line that has ended does so with a full stop."""
@@ -87,7 +89,8 @@ class Candidate:
         return sentences
 
 
-def best_of(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The best of those worth saying, the first among equals; None when there is none."""
-    found = max(candidates, key=Candidate.score, default=None)
-    return found if found is not None and found.score() > UNSAYABLE else None
+def best_of(candidates: Sequence[Candidate], words: int | None = None) -> Candidate | None:
+    """The best of those worth saying when there is time for `words`, the first among equals; None without any."""
+    scores = [candidate.score(words) for candidate in candidates]
+    best = max(scores, default=UNSAYABLE)
+    return candidates[scores.index(best)] if best > UNSAYABLE else None

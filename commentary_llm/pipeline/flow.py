@@ -323,7 +323,7 @@ class Flow:
             job.heard = self._hearing.heard(job.cue.event, job.stream_s)
             job.listened = True
             job.covered_until_s = perf_counter() + self._timeline.sounds_until_s(job.lane) - self._clock.now_s()
-            for clause in self._writer.write(job, job.cancelled.is_set):
+            for clause in self._writer.write(job, job.cancelled.is_set, hurried=lambda: bool(self._cues.waiting())):
                 job.marks.first_clause = job.marks.first_clause or perf_counter_ns()
                 self._hand_over(job, clause)
             job.marks.text_done = perf_counter_ns()

@@ -132,6 +132,7 @@ class CueJob:
         event, state = self.cue.event, self.cue.state
         audible = [s for s in self.segments if s.samples and s.cut_s != 0]
         text = self.said()
+        opener = self.opener if text.startswith(self.opener) else text  # a cut may come within it
         dropped = None if text else self.dropped or "cut off before it began"
         timings = self.marks.timings_ms()
         if audible:
@@ -149,8 +150,8 @@ class CueJob:
             reason=self.cue.reason,
             deadline_s=self.cue.deadline_s,
             text=text,
-            opener=self.opener if text.startswith(self.opener) else text,  # the cut came within it
-            source=self.source if text else "none",
+            opener=opener,
+            source=self.source if text not in ("", opener) else "opener" if text else "none",
             source_reason=self.source_reason,
             dropped=dropped,
             cut_off=any(s.cut_s is not None for s in self.segments),

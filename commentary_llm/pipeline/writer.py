@@ -22,6 +22,7 @@ _SAID_LINES = 1  # each costs the prompt up to 20 tokens of prefill, about 15 ms
 _TO_SOUND_S = 0.06  # from a clause handed over to its first sample, on a laptop
 # Where nothing is being heard meanwhile, the others get this long to finish once one line is whole.
 _PATIENCE_S = 0.12
+_HURRIED_WORDS = 6  # about two seconds: with other cues waiting a longer line costs one of them its moment
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,18 @@ class LineWriter:
         self._sampling = sampling
         self._budget = budget
 
-    def write(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
+    def write(
+        self, job: CueJob, superseded: Callable[[], bool], hurried: Callable[[], bool] = lambda: False
+    ) -> Iterator[str]:
         """Yields the sentences that follow the cue's opener, each true at its state; fills in the job's text fields.
 
         All candidates are heard out for as long as the opener (or speech before it) sounds, and the best true one
         becomes the line; where none is true in time, a template is. The line ends at its own end, at its first
         refused clause, or at the cue's word limit. Yields nothing when `superseded` turns true before the first
-        sentence, nor when there is nothing true to add to the opener.
+        sentence, nor when there is nothing true to add to the opener. `hurried`: whether other cues wait for the voice.
         """
         said = [job.opener] if job.opener else []
-        sentences = self._from_branch(job) if self._holds(job) else self._from_model(job, superseded)
+        sentences = self._from_branch(job) if self._holds(job) else self._from_model(job, superseded, hurried)
         for sentence in sentences:
             said.append(sentence)
             yield sentence
@@ -105,7 +108,7 @@ class LineWriter:
     def _room(job: CueJob) -> Room:
         return Room(job.opener, max(1, job.cue.max_words - len(job.opener.split())))
 
-    def _from_model(self, job: CueJob, superseded: Callable[[], bool]) -> Iterator[str]:
+    def _from_model(self, job: CueJob, superseded: Callable[[], bool], hurried: Callable[[], bool]) -> Iterator[str]:
         cue = job.cue
         started_s = perf_counter()
         # Nothing is gained by giving up while something is still being heard.
@@ -143,7 +146,7 @@ class LineWriter:
                     if not covered and any(each.whole for each in candidates):
                         choose_s = min(choose_s, now_s + _PATIENCE_S)
                     if now_s >= choose_s or not any(each.open for each in candidates):
-                        chosen = best_of(candidates)
+                        chosen = best_of(candidates, _HURRIED_WORDS if hurried() else room.words)
                     if chosen is None and now_s >= give_up_s:
                         late = True
                         break

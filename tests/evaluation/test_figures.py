@@ -11,7 +11,6 @@ from rich.console import Console
 from commentary_llm.evaluation.figures import (
     Evaluation,
     evaluate_records,
-    heard_source,
     on_air_s,
 )
 from commentary_llm.evaluation.finding import Certainty, Finding
@@ -57,15 +56,10 @@ def score(*records: CueRecord, wrong: dict[str, str] | None = None, certain: boo
     return evaluate_records(records, audit)
 
 
-def test_a_cue_is_the_models_when_its_words_follow_the_opener() -> None:
-    opened = {"opener": "Goal! Messi!"}
-    assert heard_source(record(text="Goal! Messi! He scores.", **opened)) == "model"
-    assert heard_source(record(text="Goal! Messi! He scores.", source="template", **opened)) == "template"
-    assert heard_source(record(text="Goal! Messi!", **opened)) == "opener"
-    assert heard_source(record(text="Goal —", **opened)) == "opener"
+def test_spoken_cues_are_shared_out_by_who_went_on_after_the_opener() -> None:
     figures = score(
         record("a"),
-        record("b", "Goal! Messi!", **opened),
+        record("b", "Goal! Messi!", opener="Goal! Messi!", source="opener"),
         record("c", source="template"),
         record("d"),
         dropped("e", "stale"),

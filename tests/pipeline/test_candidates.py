@@ -73,6 +73,13 @@ def test_the_best_true_one_is_found(cue: Cue) -> None:
     assert best_of([]) is None
 
 
+def test_with_little_time_the_short_one_is_best(cue: Cue) -> None:
+    short = candidate(cue, "Hart scores for Northport!", nats=-1.0)
+    long = candidate(cue, "Emil Hart scores for Northport! Northport lead one-nil.", nats=0.0)
+    assert best_of([long, short]) is long
+    assert best_of([long, short], 4) is short
+
+
 def test_an_opener_is_not_said_twice(cue: Cue) -> None:
     again = candidate(cue, "Hart scores for Northport!", Room("Goal! Hart!"))
     assert again.speakable
