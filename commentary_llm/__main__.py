@@ -1,7 +1,6 @@
 """`python -m commentary_llm`."""
 
-import sys
-
 from commentary_llm.cli import main
+from commentary_llm.ranks import leave
 
-sys.exit(main())
+leave(main)

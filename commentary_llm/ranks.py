@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -45,3 +48,28 @@ def go_ahead(comm: MPI.Comm | None, exit_code: int = 0, *, timeout_s: float = 12
             )
         time.sleep(_POLL_S)
     return int(word[0])
+
+
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Runs the program and ends the process with its exit code.
+
+    Where TensorRT-LLM was loaded, MPI is finalised here and the process ends at once: that library's static MPI
+    communicators may corrupt the heap when they are destroyed after MPI (mended after 1.2.1), and a crash then would
+    hide that the program had done its work.
+    """
+    try:
+        code: int | str | None = main()
+    except SystemExit as stop:
+        code = stop.code
+    if "tensorrt_llm" not in sys.modules:
+        sys.exit(code)
+    from mpi4py import MPI
+
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if MPI.Is_initialized() and not MPI.Is_finalized():
+        MPI.Finalize()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -22,9 +22,7 @@ def test_the_double_passes_the_probes(double: Any) -> None:
 
 def test_a_keyword_that_is_gone(double: Any) -> None:
     double.control.without = "max_queue_size"
-    with pytest.raises(
-        ConfigError, match=r"max_queue_size \(documented as: __init__\(self, max_beam"
-    ):
+    with pytest.raises(ConfigError, match=r"max_queue_size \(documented as: __init__\(self, max_beam"):
         executor_bindings()
     double.control.without = ""
 

@@ -84,10 +84,12 @@ def build(arguments: list[str]) -> int:
     return main(["engines", "build-llm", *arguments])
 
 
-def replay(arguments: list[str]) -> int:
+def replay(arguments: list[str]) -> None:
+    """As `python -m commentary_llm replay`."""
     from commentary_llm.cli import main
+    from commentary_llm.ranks import leave
 
-    return main(["replay", *arguments])
+    leave(lambda: main(["replay", *arguments]))
 
 
 if __name__ == "__main__":
@@ -100,5 +102,5 @@ if __name__ == "__main__":
         if mode == "build":
             sys.exit(build(rest))
         if mode == "replay":
-            sys.exit(replay(rest))
+            replay(rest)
         generate(mode)
