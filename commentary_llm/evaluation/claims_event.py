@@ -43,8 +43,20 @@ def event_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     offside = re.search(r"\boffside\b|\bflag (?:is |'s )?(?:up|raised)\b|\bflagged\b", text)
     if offside and moment.event.type not in _OFFSIDE and moment.was(EventType.OFFSIDE) is None:
         yield Finding("outcome", "offside, but nobody was")
+    yield from _formation(text, moment)
     if moment.event.type is EventType.OFFSIDE and re.search(r"\bonside\b|\bstays? on\b", text):
         yield Finding("outcome", "onside, but the event is an offside")
+
+
+def _formation(text: str, moment: Moment) -> Iterator[Finding]:
+    event = moment.event
+    if event.type is not EventType.FORMATION:
+        return
+    said = re.search(r"\b\d(?:-\d){2,4}\b", text)
+    if said and event.formation and said[0] != event.formation:
+        yield Finding("outcome", f"{said[0]}, but the formation is {event.formation}")
+    if event.formation == moment.formation_before and re.search(r"\bchang\w*|\bswitch\w*|\bnew shape\b|\bnow\b", text):
+        yield Finding("outcome", f"a change, but the side has played {event.formation} already")
 
 
 def _outcome(reading: Reading, moment: Moment) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ class Moment:
     substitutions: tuple[MatchEvent, ...]
     attempts: tuple[MatchEvent, ...]  # goals, own goals and shots so far, this one last
     on_pitch: dict[str, frozenset[str]]
+    formation_before: str | None  # the acting side's before the event: "4-3-3"
     sent_off: frozenset[str]
     recent: tuple[MatchEvent, ...]  # earlier events of this period no older than RECENT_S, oldest first
     reviewed: MatchEvent | None  # the goal, card or penalty a VAR event is about, where it can be told
@@ -149,6 +150,7 @@ def _fold(recording: Recording) -> Iterator[Moment]:
     home, away = info.home.id, info.away.id
     sides = {player.id: team.id for team in (info.home, info.away) for player in team.players}
     pitch = {team.id: frozenset(p.id for p in team.players if p.starter) for team in (info.home, info.away)}
+    formations = {team.id: team.formation for team in (info.home, info.away)}
     goals: list[GoalEntry] = []
     kicks: list[tuple[str, str | None, bool]] = []
     cards: list[tuple[MatchEvent, str | None, CardType]] = []
@@ -210,6 +212,7 @@ def _fold(recording: Recording) -> Iterator[Moment]:
             substitutions=tuple(substitutions),
             attempts=tuple(e for e in (*past, event) if e.type in ATTEMPTS),
             on_pitch=dict(pitch),
+            formation_before=formations.get(side or ""),
             sent_off=frozenset(sent_off),
             recent=tuple(e for e in past if e.period == event.period and event.elapsed_s - e.elapsed_s <= RECENT_S),
             reviewed=reviewed,
@@ -225,6 +228,8 @@ def _fold(recording: Recording) -> Iterator[Moment]:
             ended=ended,
         )
         past.append(event)
+        if event.type is EventType.FORMATION and side is not None:
+            formations[side] = event.formation
 
 
 def _reviewed(event: MatchEvent, past: list[MatchEvent]) -> MatchEvent | None:

@@ -18,7 +18,8 @@ from script_helpers import cues_of
 
 from commentary_llm.errors import InputError
 from commentary_llm.evaluation.audit import MatchAuditor
-from commentary_llm.match.events import EventType
+from commentary_llm.match.events import EventType, MatchEvent
+from commentary_llm.match.feeds import Recording
 from commentary_llm.script import Cue, LineHistory, TemplateWriter
 
 MATCHES = (BUILTIN, "blind_derby", "blind_cup")
@@ -135,6 +136,14 @@ def test_an_event_of_another_match_is_refused() -> None:
         ("blind_derby", "dby-10", "Pelusinho was offside in the tenth minute.", "time"),
         ("blind_cup", "cup-03", "Perišin, with the left foot, is denied.", "manner"),
         ("blind_cup", "cup-13", "Penalty for Grönvik!", "side"),
+        (BUILTIN, "wcf-055", "France three, France three.", "score"),
+        (BUILTIN, "wcf-070", "Kolo Muani puts the kick away! It's still 3-2 to Argentina.", "score"),
+        ("blind_cup", "cup-32", "Dudu puts the kick away! Estrela still lead 2-1.", "lead"),
+        ("blind_cup", "cup-24", "Here we go into stoppage time.", "time"),
+        ("blind_derby", "dby-11", "Pelusinho have a chance, but it's blocked.", "role"),
+        ("blind_derby", "dby-21", "Port Halden bring on Hryshko for Stone.", "side"),
+        ("blind_derby", "dby-08", "Goal! Maradona scores!", "name"),
+        ("blind_derby", "dby-23", "Hake is off, and Castlebridge are down to nine!", "card"),
     ],
 )
 def test_each_kind_of_claim(match: str, event: str, text: str, kind: str) -> None:
@@ -163,3 +172,14 @@ def test_parts_and_sides_swapped_are_nearly_always_found() -> None:
             found += any(f.certain for f in AUDITORS[match].audit_text(lie, cue.event.event_id))
     assert tried > 300
     assert found >= 0.95 * tried, f"{found} of {tried}"
+
+
+def test_a_formation_told_anew_is_no_change() -> None:
+    derby = RECORDINGS["blind_derby"]
+    event = MatchEvent(
+        event_id="f1", type=EventType.FORMATION, period=2, elapsed_s=2000, team="castlebridge", formation="4-4-2"
+    )
+    auditor = MatchAuditor(Recording(derby.info, (*derby.events, event)))
+    assert [f.kind for f in auditor.audit_text("A change of shape for Castlebridge.", "f1")] == ["outcome"]
+    assert [f.kind for f in auditor.audit_text("Castlebridge line up in a 3-5-2.", "f1")] == ["outcome"]
+    assert auditor.audit_text("Castlebridge stay in their 4-4-2.", "f1") == []
