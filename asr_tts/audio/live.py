@@ -24,12 +24,11 @@ def live_chunks(source: str, raw_rate_hz: int | None = None) -> Iterator[np.ndar
     source gives them; iterating blocks until then. Raises InputError when it cannot be opened or is no sound.
     """
     place = "pipe:0" if source == "-" else source
-    options = {"fflags": "nobuffer"}
     try:
         if raw_rate_hz is None:
-            container = av.open(place, options=options)
+            container = av.open(place)
         else:
-            raw = {**options, "sample_rate": str(raw_rate_hz), "ch_layout": "mono"}
+            raw = {"sample_rate": str(raw_rate_hz), "ch_layout": "mono"}
             container = av.open(place, format="s16le", options=raw)
         with container:
             if not container.streams.audio:
@@ -59,6 +58,8 @@ def _decoded(container: av.container.InputContainer) -> Iterator[np.ndarray]:
                     samples = converter.resample_chunk(samples)
                 if len(samples):
                     yield samples
+    if converter is not None:
+        yield converter.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 class SpooledSound:
