@@ -199,7 +199,7 @@ def _goal_side(reading: Reading, moment: Moment) -> Iterator[Finding]:
 
 
 def _winner(reading: Reading, moment: Moment) -> Iterator[Finding]:
-    won = moment.shootout_leader if moment.shootout is not None else moment.leader
+    won = moment.leader or moment.shootout_leader
     over = moment.soon_over and moment.next_period is None
     pattern = (
         r"\b(T\d) (?:(?:have|has|are|is) )?(?:win|wins|won|beat|take it|world champions|champions|"
