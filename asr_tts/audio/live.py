@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 import soxr
 
+from asr_tts.audio.reader import mono_samples
 from commentary_llm.errors import InputError, OutputError
 
 RATE_HZ = 16_000
@@ -40,7 +41,6 @@ def live_chunks(source: str, raw_rate_hz: int | None = None) -> Iterator[np.ndar
 
 def _decoded(container: av.container.InputContainer) -> Iterator[np.ndarray]:
     stream = container.streams.audio[0]
-    resampler = av.AudioResampler(format="flt", layout="mono")
     rate = None
     converter: soxr.ResampleStream | None = None
     for packet in container.demux(stream):
@@ -49,15 +49,16 @@ def _decoded(container: av.container.InputContainer) -> Iterator[np.ndarray]:
         except av.error.InvalidDataError:
             continue  # a damaged packet of a live stream: the next one is on its way
         for frame in frames:
-            for mono in resampler.resample(frame):
-                if mono.sample_rate != rate:
-                    rate = mono.sample_rate
-                    converter = None if rate == RATE_HZ else soxr.ResampleStream(rate, RATE_HZ, 1, dtype="float32")
-                samples = mono.to_ndarray()[0].astype(np.float32, copy=False)
-                if converter is not None:
-                    samples = converter.resample_chunk(samples)
-                if len(samples):
-                    yield samples
+            if not isinstance(frame, av.AudioFrame):
+                continue
+            if frame.sample_rate != rate:
+                rate = frame.sample_rate
+                converter = None if rate == RATE_HZ else soxr.ResampleStream(rate, RATE_HZ, 1, dtype="float32")
+            samples = mono_samples(frame)
+            if converter is not None:
+                samples = converter.resample_chunk(samples)
+            if len(samples):
+                yield samples
     if converter is not None:
         yield converter.resample_chunk(np.zeros(0, np.float32), last=True)
 

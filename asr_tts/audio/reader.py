@@ -196,7 +196,7 @@ class _Track:
                     continue
                 if expected is None or abs(found - expected) > _GAP_S * self.rate_hz:
                     expected = found
-                samples = _mono(frame)
+                samples = mono_samples(frame)
                 yield expected, samples
                 expected += len(samples)
         except (av.error.FFmpegError, OSError) as error:
@@ -236,7 +236,7 @@ def _time_s(frame: av.AudioFrame) -> float | None:
     return float(frame.pts * frame.time_base)
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
+def mono_samples(frame: av.AudioFrame) -> np.ndarray:
     """(N,) float32, mean of the channels."""
     values = frame.to_ndarray()
     channels = frame.layout.nb_channels
