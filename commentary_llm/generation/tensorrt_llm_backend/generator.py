@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SWITCH_INTERVAL_S = 0.0002
+
 
 class TensorRTLLMGenerator:
     """Generator over all ranks of `comm`. Thread-safe. A context manager: leaves by `close()`."""
@@ -37,6 +40,8 @@ class TensorRTLLMGenerator:
                 f"the generator opens on rank 0; rank {comm.Get_rank()} has to serve_tensorrt_llm_generator"
             )
         self._config = config
+        # A busy thread of the caller would keep each new token from the reader for Python's default of 5 ms.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
         self._member: Rank = connect(config, comm)
         facts = self._member.facts
         self._options = facts.options

@@ -139,8 +139,8 @@ class LeaderSession:
     def _refusal(self, error: RuntimeError) -> EngineError:
         if "queue size" in str(error):
             return EngineError(
-                f"the queue of {self._config.max_waiting} sequences is full, no more are taken; cancel some or submit more "
-                f"slowly ({error})"
+                f"the queue of {self._config.max_waiting} sequences is full, no more are taken; cancel some or submit "
+                f"more slowly ({error})"
             )
         return EngineError(f"TensorRT-LLM took no request: {error}")
 

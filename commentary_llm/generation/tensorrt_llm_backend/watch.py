@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _BEAT_TAG = 32
 _POLL_S = 0.1
+_ANSWER_POLL_S = 0.005
 
 
 class Word(IntEnum):
@@ -37,7 +38,9 @@ class Heartbeat:
     """The exchange itself; all calls from one thread a rank."""
 
     def __init__(self, peers: Peers) -> None:
-        self.peers = peers
+        from mpi4py import MPI
+
+        self.peers, self._testall = peers, MPI.Request.Testall
 
     def exchange(self, word: Word) -> bool:
         """Says `word` to all ranks and hears theirs; True when any is closing. Raises RankLostError."""
@@ -46,8 +49,13 @@ class Heartbeat:
         theirs = np.zeros((peers.info.size, 1), np.int64)
         requests = [peers.comm.Irecv(theirs[rank], rank, _BEAT_TAG) for rank in others]
         requests += [peers.comm.Isend(mine, rank, _BEAT_TAG) for rank in others]
+        # Asleep between polls, unlike `Peers.wait`: callers' threads need this core and the interpreter lock.
         limit_s = peers.timeouts.answer_s + peers.timeouts.ping_s
-        peers.wait(requests, [*others, *others], "a heartbeat", limit_s)
+        deadline = time.perf_counter() + limit_s
+        while not self._testall(requests) and time.perf_counter() < deadline:
+            peers.raise_reported_failure()
+            time.sleep(_ANSWER_POLL_S)
+        peers.wait(requests, [*others, *others], f"a heartbeat that was due {limit_s:g} s ago", 0.0)
         return bool((theirs == Word.CLOSING).any())
 
     def rest(self, awake: Callable[[], bool]) -> None:

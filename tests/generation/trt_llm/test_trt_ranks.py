@@ -13,14 +13,14 @@ JOB = Path(__file__).with_name("trt_job.py")
 OPTIONS = ("--model", "llama3", "--max-batch-size", "4", "--max-seq-len", "256", "--max-num-tokens", "256")
 
 
-def job(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, ranks: int = 2, **variables: str) -> JobResult:
+def job(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, **variables: str) -> JobResult:
     monkeypatch.setenv("COMMENTARY_HOME", str(home))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    result = run_ranks(ranks, JOB, *arguments)
+    result = run_ranks(2, JOB, *arguments)
     for name in variables:
         monkeypatch.delenv(name)
-    assert "RULE BROKEN" not in result.output, result.output
+    assert ("RULE BROKEN" in result.output) == (arguments == ("rules",)), result.output
     return result
 
 
@@ -88,6 +88,16 @@ def test_building_is_refused_at_once(
     assert result.output.count("error:") == 1, result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "engines" / "llama3" / "tensorrt-llm-tp2").exists()
+
+
+def test_the_double_refuses_what_a_follower_may_not_call(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = job(built, monkeypatch, "rules")
+    assert result.exit_code == 0, result.output
+    assert "LEADS 0 True" in result.output
+    assert "LEADS 1 False" in result.output
+    for name in ("enqueue", "await", "cancel"):
+        assert f"REFUSED {name}: [TensorRT-LLM][ERROR] With LEADER communication mode, only leader" in result.output
+    assert "BLOCKED True" in result.output
 
 
 def test_leader_and_follower_to_the_end(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

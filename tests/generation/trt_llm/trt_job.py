@@ -78,6 +78,38 @@ def hit_follower(mode: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP if mode.startswith("stop") else signal.SIGTERM)
 
 
+def rules() -> None:
+    """The bindings called directly, wrongly by the follower: what the double has to refuse."""
+    from datetime import timedelta
+
+    import tensorrt_llm.bindings.executor as bindings
+    from mpi4py import MPI
+
+    from commentary_llm.home import llm_engines_dir
+
+    rank = MPI.COMM_WORLD.rank
+    executor = bindings.Executor(
+        str(llm_engines_dir("llama3", 2)), bindings.ModelType.DECODER_ONLY, bindings.ExecutorConfig()
+    )
+    print(f"LEADS {rank} {executor.can_enqueue_requests()}", flush=True)
+    if rank == 0:
+        time.sleep(2.0)
+        executor.shutdown()
+        return
+    for name, call in (
+        ("enqueue", lambda: executor.enqueue_requests([])),
+        ("await", lambda: executor.await_responses(timeout=timedelta(milliseconds=1))),
+        ("cancel", lambda: executor.cancel_request(1)),
+    ):
+        try:
+            call()
+        except RuntimeError as error:
+            print(f"REFUSED {name}: {error}", flush=True)
+    started = time.perf_counter()
+    executor.shutdown()
+    print(f"BLOCKED {time.perf_counter() - started > 0.5}", flush=True)
+
+
 def build(arguments: list[str]) -> int:
     from checkpoints.__main__ import main
 
@@ -103,4 +135,7 @@ if __name__ == "__main__":
             sys.exit(build(rest))
         if mode == "replay":
             replay(rest)
-        generate(mode)
+        if mode == "rules":
+            rules()
+        else:
+            generate(mode)
