@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from commentary_llm.generation import FinishReason, TokenChunk
 from commentary_llm.pipeline.record import Refusal
-from commentary_llm.script import ClauseSplitter, Cue, FactGate, LineHistory, match_seconds
+from commentary_llm.script import Cause, ClauseSplitter, Cue, FactGate, LineHistory, match_seconds
 from commentary_llm.script.choice import UNSAYABLE, Draft, Room, score
 
 # A true line shorter than this ("The shot.") tells nobody anything; after an opener two words do ("From distance!").
@@ -17,7 +17,10 @@ _ENDS = ".!?…\"'”’)"
 
 
 class Candidate:
-    """One completion. It ends at its own end, at its first refused clause, or where the room is full."""
+    """One completion. It ends at its own end, at its first false clause, or where the room is full.
+
+    A sentence that was said before in the match is left out, and what follows it is still heard.
+    """
 
     def __init__(self, number: int, cue: Cue, room: Room, gate: FactGate, history: LineHistory) -> None:
         """`number` from 1. Gate and history are asked, not changed."""
@@ -49,20 +52,28 @@ class Candidate:
         clauses = list(self._splitter.push(chunk.text))
         if chunk.finish_reason is FinishReason.STOP:
             clauses += self._splitter.flush()
+        refused: list[Refusal] = []
         for clause in clauses:
             if (words := len(clause.split())) + self._words > self._room.words:
                 self.open = False
-                return []
+                break
             context = " ".join([self._room.opener, *self._passed]).strip()
             verdict = self._gate.check(clause, self._cue, self._history, context=context)
             if not verdict.ok:
+                cause = verdict.cause.value if verdict.cause else ""
+                refused.append(Refusal(text=clause, cause=cause, detail=verdict.detail))
+                if verdict.cause is Cause.REPETITION and self._sentence_of_its_own(clause):
+                    continue  # it is true, and the rest stands without it
                 self.open = False
-                return [Refusal(text=clause, cause=verdict.cause.value if verdict.cause else "", detail=verdict.detail)]
+                break
             self._passed.append(clause)
             self._words += words
         if chunk.finish_reason is not None:
             self.open = False
-        return []
+        return refused
+
+    def _sentence_of_its_own(self, clause: str) -> bool:
+        return clause[-1] in _ENDS and (not self._passed or self._passed[-1][-1] in _ENDS)
 
     def score(self, words: int | None = None) -> float:
         """How good what passed so far is, with time for `words` (by default all the room); see `script.choice`."""

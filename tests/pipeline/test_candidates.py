@@ -54,6 +54,20 @@ def test_it_ends_before_its_first_false_clause_and_on_a_full_stop(cue: Cue) -> N
     assert made.take() == ["Emil Hart scores for Northport."]
 
 
+def test_a_sentence_said_before_is_left_out(cue: Cue) -> None:
+    history = LineHistory()
+    history.add("Northport lead one-nil.", 500.0)
+    made = Candidate(1, cue, Room(), FactGate(), history)
+    refused = made.push(TokenChunk(0, "Northport lead one-nil! Emil Hart scores for Northport! ", -1.0, 12))
+    assert [refusal.cause for refusal in refused] == ["repetition"]
+    assert made.take() == ["Emil Hart scores for Northport!"]
+    # Half a sentence cannot be left out.
+    part = Candidate(1, cue, Room(), FactGate(), history)
+    history.add("Emil Hart scores for Northport, it is one-nil.", 500.0)
+    part.push(TokenChunk(0, "Emil Hart scores for Northport, and Northport lead one-nil. ", -1.0, 12))
+    assert not part.open
+
+
 def test_too_little_is_not_worth_saying_but_after_an_opener(cue: Cue) -> None:
     assert not candidate(cue, "He scores!").speakable
     assert candidate(cue, "He scores!", Room("Goal! Hart!")).speakable
