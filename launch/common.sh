@@ -128,7 +128,14 @@ prepare_models() {
 # that TMPDIR may be too long.
 make_session() {
     SESSION_DIR="$(mktemp -d /tmp/clm.XXXXXX)"
-    trap 'rm -rf -- "$SESSION_DIR"' EXIT
+    SESSION_PIDS=() # helpers that end with the session, however it ends
+    trap end_session EXIT
+}
+
+end_session() {
+    local pid
+    for pid in "${SESSION_PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
+    rm -rf -- "$SESSION_DIR"
 }
 
 # Sets a variable for the ranks unless it is set already, and notes its name.

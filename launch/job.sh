@@ -137,7 +137,8 @@ show_job() {
     exit 0
 }
 
-# Sets up what is missing and runs the command $1 of commentary_llm on the ranks; returns its exit code.
+# Sets up what is missing and runs the command $1 of commentary_llm on the ranks; exits with its code. Never call it in
+# a condition: bash would go on after a set-up that failed.
 run_job() {
     ready_python base
     prepare_models "$RANKS"
@@ -147,5 +148,5 @@ run_job() {
     job_program "$1"
     local code=0
     run_ranks "$RANKS" "${JOB[@]}" || code=$?
-    return "$code"
+    exit "$code"
 }

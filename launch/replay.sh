@@ -27,6 +27,4 @@ TEXT
 parse_job "$@"
 [[ -z $CHECK ]] || check_job
 [[ -z $DRY_RUN ]] || show_job replay
-code=0
-run_job replay || code=$?
-exit "$code"
+run_job replay

@@ -74,27 +74,27 @@ check_streams() {
 
 open_bridges() {
     local name pipe
-    READERS=() WRITERS=()
+    WRITERS=()
     for name in "${BRIDGES[@]}"; do
         pipe="$SESSION_DIR/${name#--}"
         mkfifo -m 600 -- "$pipe"
         case $name in
-            --events | --audio) cat <&0 >"$pipe" & READERS+=($!) ;;
+            --events | --audio) cat <&0 >"$pipe" & ;;
             *) cat <"$pipe" & WRITERS+=($!) ;;
         esac
+        SESSION_PIDS+=($!)
     done
 }
 
 # What has been written gets a moment to reach its reader.
+# shellcheck disable=SC2329  # the trap below calls it
 close_bridges() {
     local pid
-    for pid in "${READERS[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${WRITERS[@]}"; do
         for _ in {1..20}; do
             kill -0 "$pid" 2>/dev/null || break
             sleep 0.1
         done
-        kill "$pid" 2>/dev/null || true
     done
 }
 
@@ -109,7 +109,5 @@ bridge_streams
 check_streams
 [[ -z $DRY_RUN ]] || show_job serve
 open_bridges
-code=0
-run_job serve || code=$?
-close_bridges
-exit "$code"
+trap 'close_bridges; end_session' EXIT
+run_job serve

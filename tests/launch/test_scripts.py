@@ -120,6 +120,19 @@ def test_serve_bridges_standard_ends_and_passes_the_rest_on(checkout: Path, tmp_
     assert not Path(session).exists()
 
 
+def test_a_start_that_fails_leaves_no_bridge_behind(checkout: Path, tmp_path: Path) -> None:
+    broken = FAKE_PYTHON.replace('echo "python', 'if [[ $2 == checkpoints ]]; then exit 1; fi; echo "python')
+    write_program(checkout / ".venv/bin/python", broken)
+    events = subprocess.Popen(["sleep", "50"], stdout=subprocess.PIPE)  # a tracker that says nothing
+    try:
+        # Returns only when nobody holds standard output any more.
+        told = run(checkout / "launch/serve.sh", "--match-info", "x", "--pcm", "-", cwd=tmp_path, stdin=events.stdout)
+    finally:
+        events.kill()
+        events.wait(10)
+    assert told.returncode == 1
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
