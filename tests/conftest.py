@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 
 from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
@@ -58,3 +60,27 @@ def small_match() -> MatchInfo:
         away=_team("a", "Eastvale", [*away.split(","), "Ray Tonder", "Sven Iles", "Bo Karr", "Udo Fenn"], "the Vale"),
         competition="Test Cup",
     )
+
+
+@pytest.fixture(scope="session")
+def fixed_networks() -> dict[str, onnx.ModelProto]:
+    """The speech networks in float32 with fixed shapes, as engines are built from; for tests marked `models`."""
+    from checkpoints.engines import convert
+
+    return convert.fixed_networks(convert.Conversion(models_dir() / ASR_MODEL, models_dir() / TTS_MODEL))
+
+
+@pytest.fixture(scope="session")
+def fixed_speech(fixed_networks: dict[str, onnx.ModelProto], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with them: `asr` and `tts` open as recogniser and voice; for tests marked `models`."""
+    folder = tmp_path_factory.mktemp("fixed")
+    for model, name, files in (
+        ("asr", ASR_MODEL, ("config.json", "tokenizer.json")),
+        ("tts", TTS_MODEL, ("voice.json",)),
+    ):
+        (folder / model).mkdir()
+        for file in files:
+            shutil.copyfile(models_dir() / name / file, folder / model / file)
+    for name, network in fixed_networks.items():
+        onnx.save(network, folder / f"{name}.onnx")
+    return folder

@@ -66,9 +66,10 @@ class TensorRtRuntime:
         self._check_tensors(path)
         self._pool = BufferPool(self._cuda)
         self._contexts = contexts
-        self._idle: list[queue.SimpleQueue[_Context]] = []
+        # Last in, first out: the context that was used last still holds inputs that have not changed.
+        self._idle: list[queue.LifoQueue[_Context]] = []
         for number in range(len(card.profiles)):
-            self._idle.append(queue.SimpleQueue())
+            self._idle.append(queue.LifoQueue())
             for _ in range(contexts):
                 self._idle[number].put(self._new_context(number))
 

@@ -58,10 +58,18 @@ def to_half(
     for name in weights:
         typed[name, TensorProto.FLOAT] = name
 
+    # The graph's outputs keep their names for the type they are given out in.
+    given_out = {
+        value.name: TensorProto.FLOAT16 if value.name in half_tensors else TensorProto.FLOAT
+        for value in model.graph.output
+        if value.name in floats
+    }
+
     def in_type(name: str, wanted: int) -> str:
         """`name` in the type `wanted`, with a Cast or another copy of the weight where there is none yet."""
         if (name, wanted) not in typed:
             cast_name = f"{name}/{'half' if wanted == TensorProto.FLOAT16 else 'float'}"
+            cast_name = name if given_out.get(name) == wanted else cast_name
             if name in weights:
                 array = np.clip(numpy_helper.to_array(weights[name]), -_MOST, _MOST)
                 graph.graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), cast_name))
@@ -73,7 +81,6 @@ def to_half(
             typed[name, wanted] = cast_name
         return typed[name, wanted]
 
-    outputs = {value.name for value in model.graph.output}
     for node in model.graph.node:
         touches = [name for name in (*node.input, *node.output) if name in floats or name in weights]
         kept = node.op_type in KEPT_KINDS or node.output[0] in keep_nodes
@@ -84,9 +91,7 @@ def to_half(
             new.input[:] = [in_type(n, wanted) if n in floats or n in weights else n for n in node.input]
             for position, name in enumerate(node.output):
                 if name in floats:
-                    # The graph's outputs keep their names for the type they are given out in.
-                    given_out = TensorProto.FLOAT16 if name in half_tensors else TensorProto.FLOAT
-                    new.output[position] = name if name not in outputs or given_out == wanted else f"{name}/inner"
+                    new.output[position] = name if given_out.get(name, wanted) == wanted else f"{name}/inner"
                     typed[name, wanted] = new.output[position]
             if node.op_type == "Cast" and wanted == TensorProto.FLOAT16:
                 for attribute in new.attribute:
@@ -97,12 +102,8 @@ def to_half(
                     array = numpy_helper.to_array(attribute.t)
                     attribute.t.CopyFrom(numpy_helper.from_array(array.astype(np.float16)))
         graph.graph.node.append(new)
-    for value in graph.graph.output:
-        if value.name in floats:
-            given_out = TensorProto.FLOAT16 if value.name in half_tensors else TensorProto.FLOAT
-            if typed.get((value.name, given_out)) != value.name:
-                (inner,) = (typed[key] for key in typed if key[0] == value.name)
-                graph.graph.node.append(helper.make_node("Cast", [inner], [value.name], to=given_out))
+    for name, kind in given_out.items():
+        in_type(name, kind)
     for value in (*graph.graph.input, *graph.graph.output):
         if value.name in half_tensors:
             value.type.tensor_type.elem_type = TensorProto.FLOAT16

@@ -43,7 +43,7 @@ def dense_splines(model: onnx.ModelProto) -> int:
 
     Raises ArtifactError when the graph has `NonZero` nodes of another form.
     """
-    found = [_read(model, node) for node in model.graph.node if node.op_type == "NonZero" and _from_and(model, node)]
+    found = find_splines(model)
     for number, spline in enumerate(found):
         builder = GraphBuilder(f"dense_spline_{number}")
         write_spline(builder, spline)
@@ -56,6 +56,11 @@ def dense_splines(model: onnx.ModelProto) -> int:
     if left:
         raise ArtifactError(f"text encoder: NonZero in {left[0]!r} is not part of a spline flow of VITS")
     return len(found)
+
+
+def find_splines(model: onnx.ModelProto) -> list[Spline]:
+    """The splines of a folded text encoder as it was published. Raises ArtifactError for one of another form."""
+    return [_read(model, node) for node in model.graph.node if node.op_type == "NonZero" and _from_and(model, node)]
 
 
 def _from_and(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
