@@ -1,11 +1,9 @@
-"""The fact gate on labelled clauses, on true lines made false, and on its own details."""
+"""The fact gate on true lines made false, and on its own details."""
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,26 +17,9 @@ from commentary_llm.script.names import name_book
 from commentary_llm.script.templates.grammar import sections
 from commentary_llm.script.templates.slots import fill_slots
 
-CORPUS = [
-    json.loads(line)
-    for line in (Path(__file__).parent / "data" / "labelled_clauses.jsonl").read_text(encoding="utf-8").splitlines()
-]
 GATE = FactGate()
 CUES = list(cues_of(read_jsonl(builtin_match_path())))
 WRITTEN = [(cue, line) for cue in CUES for line in list(TemplateWriter(LineHistory()).lines(cue))[:12]]
-
-
-@pytest.mark.parametrize("entry", [e for e in CORPUS if not e["true"]], ids=lambda e: f"{e['event']} {e['text']}")
-def test_no_false_clause_passes(entry: dict[str, str], final_cues: dict[str, Cue]) -> None:
-    verdict = GATE.check(entry["text"], final_cues[entry["event"]])
-    assert not verdict.ok
-    assert verdict.cause is not None
-
-
-def test_true_clauses_pass_but_for_a_tenth(final_cues: dict[str, Cue]) -> None:
-    true = [e for e in CORPUS if e["true"]]
-    refused = [e["text"] for e in true if not GATE.check(e["text"], final_cues[e["event"]]).ok]
-    assert len(refused) <= len(true) / 10, refused
 
 
 @given(st.sampled_from(WRITTEN), st.randoms(use_true_random=False))

@@ -110,7 +110,10 @@ class ClauseReader:
             return found is not None and all(key.startswith("p:") for key in found[0])
 
         before = any(
-            (found := book.find(tokens, j)) is not None and found[1] == start and player(found)
+            tokens[start - 1].capital
+            and (found := book.find(tokens, j)) is not None
+            and found[1] == start
+            and player(found)
             for j in range(max(0, start - 5), start)
         )
         return before and end < len(tokens) and player(book.find(tokens, end))
