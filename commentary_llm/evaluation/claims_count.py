@@ -14,7 +14,7 @@ from commentary_llm.match.events import CardType, EventType
 _GOALS = (EventType.GOAL, EventType.OWN_GOAL)
 _TALLIES: tuple[tuple[str, int], ...] = ((r"\bhat-?\s?trick\b|\btreble\b", 3), (r"\bbrace\b|\bdoubles? for P", 2))
 _HIS = re.compile(
-    r"\b(?:his|P\d+ (?:'s |with (?:his|a) |gets (?:his|a) |has (?:his|a) ))(1st|2nd|3rd|4th|"
+    r"\b(?:his |P\d+ (?:'s |with (?:his|a) |gets (?:his|a) |has (?:his|a) ))(1st|2nd|3rd|4th|"
     r"5th)\b(?! (?:yellow|book|caution|change|card|save|chance|attempt|effort|shot|touch|half|go\b))"
 )
 _FOR_PLAYER = re.compile(

@@ -181,6 +181,10 @@ def _attempt(reading: Reading, moment: Moment) -> Iterator[Finding]:
     ):
         if reading.player(match[1]) != event.player:
             yield Finding("role", f"{match[0]!r}: the attempt is another's")
+    if event.type is EventType.GOAL:
+        for match in re.finditer(r"\bfrom (P\d+)\b(?! 's)", reading.annotated):
+            if reading.player(match[1]) not in (event.player, event.assist):
+                yield Finding("role", f"{match[0]!r}: neither scorer nor provider")
     rebound = frozenset(p for e in moment.recent[-3:] if e.type in ATTEMPTS for p in (e.player,) if p)
     for words, player in _players(_PROVIDER, reading):
         if player == event.assist or (words.startswith("found") and player == event.player):

@@ -226,6 +226,9 @@ def _standing(reading: Reading, moment: Moment, sentence: str, clause: str) -> I
         "",
         rest,
     )
+    rest = re.sub(r"\bdown to (?=\d)", "", rest)
+    if re.search(r"\ba goal (?:to find|short)\b|\bneed a goal\b", rest) and leaders == {None}:
+        yield Finding("lead", f"a goal short, but {_told(moment)}")
     rest = re.sub(r"\bfrom (?:\w+(?: \w+)? )?behind\b", "", rest)
     lead, trail = _LEAD.search(rest), _TRAIL.search(rest)
     if lead:
@@ -234,7 +237,7 @@ def _standing(reading: Reading, moment: Moment, sentence: str, clause: str) -> I
             yield Finding("lead", f"{lead[0]!r}, but {_told(moment)}")
         elif side is not None and side not in leaders:
             yield Finding("lead", f"{lead[0]!r} of {_side_name(moment, side)}, but {_told(moment)}")
-    if trail and not re.search(r"\bdown to\b|behind (?:the|his|him|closed)|\bin behind\b|\bleaves?\b.* behind", rest):
+    if trail and not re.search(r"behind (?:the|his|him|closed)|\bin behind\b|\bleaves?\b.* behind", rest):
         side = _subject(reading, moment, sentence, rest, trail.start())
         if leaders == {None}:
             yield Finding("lead", f"{trail[0]!r}, but {_told(moment)}")

@@ -39,6 +39,9 @@ def side_claims(reading: Reading, moment: Moment) -> Iterator[Finding]:
     for match in re.finditer(r"\b(P\d+) for (T\d)\b", text):
         if moment.sides[reading.player(match[1])] != reading.side(match[2]):
             yield Finding("side", f"{match[0]!r}: the player is of the other side")
+    for match in re.finditer(r"\b(T\d) (?:(?!T\d)[\w'-]+ ){0,5}?(?:through|with) (P\d+)\b", text):
+        if moment.sides[reading.player(match[2])] != reading.side(match[1]):
+            yield Finding("side", f"{match[0]!r}: the player is of the other side")
     if event.type in (EventType.MATCH_END, EventType.PERIOD_END) or (event.period == SHOOTOUT and moment.soon_over):
         yield from _winner(reading, moment)
     elif re.search(
@@ -148,12 +151,13 @@ _SUFFERS = re.compile(
     r"\bpunish\w*|\bblock\w*|\bsave\w*|"
     r"\bden(?:y|ies|ied)\b|\bkeep\w*|\bback\b|\bneed\w*|\bwait\w*|\bdeal\b|\bworr\w*|\bT\d 's\b|"
     r"\bwall\b|\bfor cover\b|\bbox\b|"
-    r"\bopen(?:ed)?\b|\bexposed\b|\bset themselves\b|\bluck\w*|\bdrop\w*|\bdeep\b|\bget away\b|\bheads? it\b"
+    r"\bopen(?:ed)?\b|\bexposed\b|\bset themselves\b|\bluck\w*|\bdrop\w*|\bdeep\b|\bbody\b|\bbodies\b|"
+    r"\bdefenders?\b|\bget away\b|\bheads? it\b"
 )
 _SAVED_BY_LUCK = re.compile(
     r"\b(T\d) (?:\w+ )?(?:survive|spared|off the hook|get away with it|throw themselves|breathe again|"
     r"get in the way)\b|"
-    r"\b(?:let-?\s?off|rescue|relief) for (T\d)\b|\bkeeps? (T\d) in\b"
+    r"\b(?:let-?\s?off|rescue|relief) for (T\d)\b|\b(T\d) 's rescue\b|\bkeeps? (T\d) in\b"
 )
 
 
@@ -203,7 +207,7 @@ def _winner(reading: Reading, moment: Moment) -> Iterator[Finding]:
     over = moment.soon_over and moment.next_period is None
     pattern = (
         r"\b(T\d) (?:(?:have|has|are|is) )?(?:win|wins|won|beat|take it|world champions|champions|"
-        r"through|victorious|prevail|triumph|hold on|lift)\b|"
+        r"through|victorious|prevail|triumph|hold on|lift|have their hands on)\b|"
         r"\bvictory for (T\d)\b|\b(T\d) (?:the winners)\b"
     )
     for match in re.finditer(pattern, reading.annotated):

@@ -166,6 +166,9 @@ def _halves(text: str, moment: Moment) -> Iterator[Finding]:
     shootout = re.search(r"\bshoot-?\s?out\b", text)
     if shootout and event.period < SHOOTOUT and (kind is EventType.PERIOD_START or moment.next_period != SHOOTOUT):
         yield Finding("time", f"a shoot-out in period {event.period}")
+    won = re.search(r"\bshoot-?\s?out (?:is )?won\b|\bwon the shoot-?\s?out\b|\bwins? the shoot-?\s?out\b", text)
+    if won and event.period == SHOOTOUT and not moment.soon_over:
+        yield Finding("time", f"{won[0]!r}, but the shoot-out goes on")
     if re.search(r"\bsudden death\b", text) and len(moment.kicks) < 9:
         yield Finding("time", "sudden death, but the first five kicks are not over")
     first, second = (re.search(rf"\b{nth}(?:-| )half\b", text) for nth in ("1st", "2nd"))

@@ -18,7 +18,8 @@ GOAL_WORDS = re.compile(
     r"\bconverts?\b|\bputs? (?:it|the (?:ball|kick|penalty|spot-?\s?kick)|his \w+) away\b|"
     r"(?:^|[.!?] )(?:it 's (?:a )?|what a |a )?goal\b(?= [!.,:]|$| for T| from P| by P)|\bgrabs? (?:a|"
     r"the|his) (?:goal|winner|equali[sz]er)\b|"
-    r"\bwins? (?:it|the (?:world cup|match|game|final|cup)) for\b|\bwhat a (?:goal|finish)\b|"
+    r"\bwins? (?:it|the (?:world cup|match|game|final|cup)) for\b|\bwhat a (?:goal|finish)\b|\b(?:has|have) won it\b|"
+    r"\bsends? \S+ the wrong way\b|\b(?:can't|cannot|couldn't) keep (?:it|\S+ \S+) out\b|"
     r"\bequali[sz]es\b|\bbeats (?:P\d+|the keeper)\b|"
     r"\bhit(?:s)? the (?:net|target and)\b"
 )

@@ -6,7 +6,10 @@ that are on air already; the clause goes on from them) and `lie` (which kind of 
 
 A clause is true if the match file supports it, or if it says nothing that could be checked (a cheer, a sigh). It is
 false if the file contradicts it or if it claims something that nobody could know from the file ("his tenth of the
-season"). The clauses must not be changed to suit the gate or the auditor; a wrong label may be mended.
+season").
+
+`data/blind_clauses_later.jsonl`, in the same form, was written when gate and auditor had been mended on the first file,
+to see how much they had learnt by heart. The clauses must not be changed to suit the gate or the auditor; a wrong label may be mended.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from commentary_llm.match.feeds import Recording, builtin_match_path, read_jsonl
 
 DATA = Path(__file__).parent / "data"
 BUILTIN = "built-in"
+FIRST, LATER = "blind_clauses.jsonl", "blind_clauses_later.jsonl"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class BlindClause:
         return f"{self.event} {self.opener} {self.text}".replace("  ", " ")
 
 
-def blind_clauses() -> list[BlindClause]:
-    lines = (DATA / "blind_clauses.jsonl").read_text(encoding="utf-8").splitlines()
+def blind_clauses(file: str = FIRST) -> list[BlindClause]:
+    lines = (DATA / file).read_text(encoding="utf-8").splitlines()
     return [BlindClause(**{"match": BUILTIN, **json.loads(line)}) for line in lines]
 
 
