@@ -26,8 +26,8 @@ MATCHES = (BUILTIN, "blind_derby", "blind_cup")
 RECORDINGS = {match: blind_recording(match) for match in MATCHES}
 AUDITORS = {match: MatchAuditor(recording) for match, recording in RECORDINGS.items()}
 CLAUSES = [*blind_clauses(), *blind_clauses(LATER)]
-# Measured 2026-11-23. First file: 231 of 240 false clauses are certain, the other 9 doubtful (invented history, places and
-# body parts the file does not hold); of 217 true ones none is certain, 6 doubtful (a surname that two on the pitch
+# Measured 2026-11-23. First file: 231 of 240 false clauses are certain, the other 9 doubtful (invented history, places
+# and body parts the file does not hold); of 217 true ones none is certain, 6 doubtful (a surname that two on the pitch
 # share). The auditor was mended on these (before: 220 certain, 7 false alarms). The later file is the blind figure: 44
 # of 57 false ones certain, 2 doubtful, 11 unseen; 1 false alarm in 57. It was then mended on those too: 55 and 2, none.
 LEAST_CERTAIN, MOST_DOUBTFUL_TRUE = 0.95, 0.06

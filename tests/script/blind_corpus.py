@@ -9,7 +9,8 @@ false if the file contradicts it or if it claims something that nobody could kno
 season").
 
 `data/blind_clauses_later.jsonl`, in the same form, was written when gate and auditor had been mended on the first file,
-to see how much they had learnt by heart. The clauses must not be changed to suit the gate or the auditor; a wrong label may be mended.
+to see how much they had learnt by heart. The clauses must not be changed to suit the gate or the auditor; a wrong
+label may be mended.
 """
 
 from __future__ import annotations
