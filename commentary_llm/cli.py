@@ -39,6 +39,7 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("engine")
     for name, help_text in (
         ("backend", "language model backend: auto, torch or tensorrt_llm"),
+        ("device", "where the torch backend computes: cpu or cuda"),
         ("llm", "language model, by its name in the cache"),
         ("asr", "speech recogniser, by name or folder"),
         ("tts", "voice, likewise"),

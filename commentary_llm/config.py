@@ -34,6 +34,7 @@ class EngineConfig(BaseModel):
     compute_dtype: Literal["int8", "float32"] = Field(
         default="int8", description="how matrices are multiplied: INT8 digits, or dequantised (four bytes a weight)"
     )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="where the torch backend computes")
     llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")
     speech_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of each speech network on rank 0")
     speech_runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"] = Field(

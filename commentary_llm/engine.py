@@ -275,6 +275,7 @@ def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
     return TorchBackendConfig(
         shards=shards_dir(config.llm, ranks),
         compute_dtype=config.compute_dtype,
+        device=config.device,
         threads=config.llm_threads,
         max_batch=max(_MIN_BATCH, config.candidates),
     )

@@ -39,6 +39,11 @@ def speech_engines_dir(runtime: str, compute_capability: str, precision: str) ->
     return commentary_home() / "engines" / "speech" / f"{runtime}-{compute_capability}-{precision}"
 
 
+def kernels_dir() -> Path:
+    """CUDA kernels compiled on this machine."""
+    return commentary_home() / "kernels"
+
+
 def clips_dir() -> Path:
     """Openers as sound, of all voices and matches; bounded (see `asr_tts.synthesizer.clips`)."""
     return commentary_home() / "clips"

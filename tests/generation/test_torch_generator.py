@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from commentary_llm.errors import ConfigError, EngineError, InputError
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+from commentary_llm.generation.torch_backend.cuda.library import load_step_library
 from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
 
 TIMEOUT_S = 60
@@ -141,3 +143,21 @@ def test_backend_choice() -> None:
     assert select_backend("tensorrt_llm").name == "tensorrt_llm"
     with pytest.raises(ConfigError, match="expected one of"):
         select_backend("vllm")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_missing_gpu_is_named(tiny_shards: dict[int, Path]) -> None:
+    with pytest.raises(ConfigError, match="torch sees no CUDA GPU"):
+        open_torch_generator(TorchBackendConfig(tiny_shards[1], device="cuda"), None)
+
+
+def test_device_and_precision_have_to_go_together(tiny_shards: dict[int, Path]) -> None:
+    with pytest.raises(ConfigError, match="device is 'tpu', expected 'cpu' or 'cuda'"):
+        TorchBackendConfig(tiny_shards[1], device="tpu")
+    with pytest.raises(ConfigError, match="'cuda' computes in 'int8' alone"):
+        TorchBackendConfig(tiny_shards[1], device="cuda", compute_dtype="float32")
+
+
+def test_kernel_is_for_hopper_alone() -> None:
+    with pytest.raises(ConfigError, match="compute capability is 8.9"):
+        load_step_library((8, 9))

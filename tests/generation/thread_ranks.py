@@ -54,7 +54,7 @@ class ThreadRanks:
         config = model_config(read_config(shards), ranks, str(shards))
         self._runners = []
         for rank in range(ranks):
-            kernels = select_kernels(compute_dtype, device)
+            kernels = select_kernels(compute_dtype)
             weights = load_shard(shards / f"rank{rank}.safetensors", config, kernels, device, "rebuild")
             cache = KVCache(config, slots, max_context, kernels.cache_dtype, device)
             collectives = ThreadCollectives(RankInfo(rank, ranks), parts, barrier)

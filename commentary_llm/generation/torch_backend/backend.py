@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -20,7 +20,7 @@ from .kernels import select_kernels
 from .kv_cache import KVCache
 from .model import LlamaShard
 from .peers import Peers, RankTimeouts
-from .protocol import message_capacity
+from .protocol import StepPlan, message_capacity
 from .runner import StepRunner
 from .weights import load_shard
 
@@ -36,7 +36,7 @@ class TorchBackendConfig:
 
     shards: Path  # as `commentary_llm.home.shards_dir` names it
     compute_dtype: str = "int8"  # or "float32": exact, slower, four bytes a weight
-    device: str = "cpu"
+    device: str = "cpu"  # or "cuda": one rank on one GPU of compute capability 9.0
     max_batch: int = 8  # KV slots: candidates that decode together
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
@@ -48,6 +48,10 @@ class TorchBackendConfig:
         for name, least in (("max_batch", 1), ("max_context", 2), ("max_waiting", 1), ("threads", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"device is {self.device!r}, expected 'cpu' or 'cuda'")
+        if self.device == "cuda" and self.compute_dtype != "int8":
+            raise ConfigError(f"compute_dtype is {self.compute_dtype!r}, and device 'cuda' computes in 'int8' alone")
         if self.max_step_tokens <= self.max_batch:
             raise ConfigError(
                 f"max_step_tokens is {self.max_step_tokens}, expected more than max_batch {self.max_batch}"
@@ -58,11 +62,19 @@ class TorchBackendConfig:
         return message_capacity(self.max_batch, self.max_step_tokens)
 
 
+class Runner(Protocol):
+    """Runs step plans."""
+
+    def run(self, plan: StepPlan) -> torch.Tensor | None:
+        """Logits (spans that want them, vocabulary) float32 on the CPU on rank 0, None elsewhere."""
+        ...
+
+
 @dataclass(frozen=True)
 class RankBackend:
     """What one rank runs steps with. `peers` is None when there is one rank."""
 
-    runner: StepRunner
+    runner: Runner
     peers: Peers | None
     model: ModelConfig
     model_name: str
@@ -111,21 +123,54 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
     """Loads this rank's shard and waits until every rank has. Call on the thread that runs the steps."""
     started = time.perf_counter()
     torch.set_num_threads(config.threads)
-    device = torch.device(config.device)
-    kernels = select_kernels(config.compute_dtype, device)
     collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
     info = collectives.info
     model = model_config(read_config(config.shards), info.size, str(config.shards))
     if config.max_context > model.max_positions:
         raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
-    weights = load_shard(config.shards / f"rank{info.rank}.safetensors", model, kernels, device, manifest.command)
-    cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
-    runner = StepRunner(LlamaShard(model, weights, kernels, collectives, cache, device), cache, model.group, device)
+    file = config.shards / f"rank{info.rank}.safetensors"
+    runner: Runner
+    if config.device == "cuda":
+        runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, info.size)
+    else:
+        device = torch.device("cpu")
+        kernels = select_kernels(config.compute_dtype)
+        weights = load_shard(file, model, kernels, device, manifest.command)
+        cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
+        runner = StepRunner(LlamaShard(model, weights, kernels, collectives, cache, device), cache, model.group, device)
+        weight_bytes, cache_bytes = weights.size_bytes, cache.size_bytes
     if peers is not None:
         peers.barrier("loading the model", config.timeouts.start_s)
     log.info(
         "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(info.rank, info.size, manifest.name, config.compute_dtype, weights.size_bytes / 1e6, cache.size_bytes / 1e6),
+        *(info.rank, info.size, manifest.name, config.compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
         time.perf_counter() - started,
     )
-    return RankBackend(runner, peers, model, manifest.name, weights.size_bytes, cache.size_bytes)
+    return RankBackend(runner, peers, model, manifest.name, weight_bytes, cache_bytes)
+
+
+def _cuda_runner(
+    config: TorchBackendConfig, file: Path, model: ModelConfig, rebuild: str, ranks: int
+) -> tuple[Runner, int, int]:
+    """The runner on the first visible GPU, bytes of weights and of cache. Raises ConfigError where it cannot run."""
+    if ranks > 1:
+        raise ConfigError(
+            f"device 'cuda' runs on one rank so far, and there are {ranks}; start a single one, or use backend "
+            "'tensorrt_llm'"
+        )
+    if not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', and torch sees no CUDA GPU; use device 'cpu'")
+    from .cuda.runner import CudaRunner, RawMatrices
+
+    device = torch.device("cuda", torch.cuda.current_device())
+    weights = load_shard(file, model, RawMatrices(), device, rebuild)
+    local = model.local
+    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    if weights.size_bytes + cache_bytes > free_bytes:
+        raise ConfigError(
+            f"{torch.cuda.get_device_name(device)} has {free_bytes / 1e9:.1f} GB free, and the cache and packing the "
+            f"weights take {(weights.size_bytes + cache_bytes) / 1e9:.1f} GB more; lower max_batch or max_context"
+        )
+    runner = CudaRunner(model, weights, config.max_batch, config.max_context, device)
+    return runner, weights.size_bytes, runner.cache_bytes

@@ -91,12 +91,10 @@ class CpuExactKernels(_CpuAttention):
         return _DequantizedLinear(values, scales)
 
 
-def select_kernels(compute_dtype: str, device: torch.device) -> Kernels:
-    """Kernels for `compute_dtype` ("int8" or "float32") on `device`. Raises ConfigError for other combinations."""
-    if device.type != "cpu":
-        raise ConfigError(f"device is {device}; this build of the torch backend has kernels for 'cpu' only")
+def select_kernels(compute_dtype: str) -> Kernels:
+    """The CPU's kernels for `compute_dtype` ("int8" or "float32"). Raises ConfigError for another."""
     if compute_dtype == "int8":
         return CpuInt8Kernels()
     if compute_dtype == "float32":
         return CpuExactKernels()
-    raise ConfigError(f"compute_dtype is {compute_dtype!r}, expected 'bfloat16' or 'float32'")
+    raise ConfigError(f"compute_dtype is {compute_dtype!r}, expected 'int8' or 'float32'")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from .collectives import Collectives
 from .config import ModelConfig
-from .kernels import Kernels
+from .kernels import Kernels, Linear
 from .kv_cache import KVCache
 from .weights import LayerWeights, ShardWeights
 
@@ -45,7 +45,7 @@ class LlamaShard:
     def __init__(
         self,
         config: ModelConfig,
-        weights: ShardWeights,
+        weights: ShardWeights[Linear],
         kernels: Kernels,
         collectives: Collectives,
         cache: KVCache,
@@ -91,7 +91,9 @@ class LlamaShard:
         scales = torch.where(here, self._weights.embedding_scale[local_ids], 0.0)
         return self._collectives.all_reduce(self._weights.embedding[local_ids].float().mul_(scales[:, None])).clone()
 
-    def _attend(self, index: int, layer: LayerWeights, x: Tensor, rotations: Tensor, batch: StepBatch) -> Tensor:
+    def _attend(
+        self, index: int, layer: LayerWeights[Linear], x: Tensor, rotations: Tensor, batch: StepBatch
+    ) -> Tensor:
         tokens = x.shape[0]
         qkv = layer.qkv(x)
         pairs = qkv[:, : self._rotated].view(tokens, self._heads + self._kv, self._dim // 2, 2)

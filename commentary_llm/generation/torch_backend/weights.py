@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,51 +12,63 @@ from safetensors import SafetensorError, safe_open
 from commentary_llm.errors import ArtifactError
 
 from .config import ModelConfig
-from .kernels import Kernels, Linear
+
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+
+
+class MatrixMaker(Protocol[M_co]):
+    """Prepares INT8 matrices for a device."""
+
+    def linear(self, values: torch.Tensor, scales: torch.Tensor) -> M_co:
+        """From (out, in) int8 and scales (out,) float32."""
+        ...
 
 
 @dataclass(frozen=True)
-class LayerWeights:
+class LayerWeights(Generic[M]):
     """One decoder layer's part on this rank; `qkv` and `gate_up` are fused."""
 
     input_norm: torch.Tensor  # (hidden,) float32
-    qkv: Linear
-    output: Linear
+    qkv: M
+    output: M
     post_norm: torch.Tensor
-    gate_up: Linear
-    down: Linear
+    gate_up: M  # rows of gate, then those of up
+    down: M
 
 
 @dataclass(frozen=True)
-class ShardWeights:
+class ShardWeights(Generic[M]):
     """Everything one rank holds. `embedding` (V / ranks, hidden) int8 with float32 scales (V / ranks,)."""
 
     embedding: torch.Tensor
     embedding_scale: torch.Tensor
-    layers: tuple[LayerWeights, ...]
+    layers: tuple[LayerWeights[M], ...]
     norm: torch.Tensor
-    lm_head: Linear
+    lm_head: M
     size_bytes: int
 
 
-def load_shard(path: Path, config: ModelConfig, kernels: Kernels, device: torch.device, rebuild: str) -> ShardWeights:
+def load_shard(
+    path: Path, config: ModelConfig, maker: MatrixMaker[M], device: torch.device, rebuild: str
+) -> ShardWeights[M]:
     """Reads `rank{r}.safetensors`. Raises ArtifactError, naming the tensor and the command that rebuilds the file."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            return _Reader(file, path, config, kernels, rebuild).read()
+            return _Reader(file, path, config, maker, rebuild).read()
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; build it with `{rebuild}`") from None
     except SafetensorError as error:
         raise ArtifactError(f"{path} is damaged ({error}); rebuild it with `{rebuild}`") from None
 
 
-class _Reader:
-    def __init__(self, file: safe_open, path: Path, config: ModelConfig, kernels: Kernels, rebuild: str) -> None:
-        self._file, self._path, self._config, self._kernels, self._rebuild = file, path, config, kernels, rebuild
+class _Reader(Generic[M]):
+    def __init__(self, file: safe_open, path: Path, config: ModelConfig, maker: MatrixMaker[M], rebuild: str) -> None:
+        self._file, self._path, self._config, self._maker, self._rebuild = file, path, config, maker, rebuild
         self._expected = config.local.tensors()
         self._size_bytes = 0
 
-    def read(self) -> ShardWeights:
+    def read(self) -> ShardWeights[M]:
         tied = self._config.shape.tied
         embedding, scale = self._matrix("model.embed_tokens.weight")
         head = (embedding, scale) if tied else self._matrix("lm_head.weight")
@@ -64,11 +77,11 @@ class _Reader:
             embedding_scale=scale,
             layers=tuple(self._layer(f"model.layers.{i}.") for i in range(self._config.local.layers)),
             norm=self._vector("model.norm.weight"),
-            lm_head=self._kernels.linear(*head),
+            lm_head=self._maker.linear(*head),
             size_bytes=self._size_bytes,
         )
 
-    def _layer(self, prefix: str) -> LayerWeights:
+    def _layer(self, prefix: str) -> LayerWeights[M]:
         attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
         qkv = [
             self._interleaved(*self._matrix(f"{attention}q_proj.weight")),
@@ -79,16 +92,14 @@ class _Reader:
         return LayerWeights(
             input_norm=self._vector(f"{prefix}input_layernorm.weight"),
             qkv=self._fused(qkv),
-            output=self._kernels.linear(*self._matrix(f"{attention}o_proj.weight")),
+            output=self._maker.linear(*self._matrix(f"{attention}o_proj.weight")),
             post_norm=self._vector(f"{prefix}post_attention_layernorm.weight"),
             gate_up=self._fused(gate_up),
-            down=self._kernels.linear(*self._matrix(f"{mlp}down_proj.weight")),
+            down=self._maker.linear(*self._matrix(f"{mlp}down_proj.weight")),
         )
 
-    def _fused(self, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Linear:
-        return self._kernels.linear(
-            torch.cat([values for values, _ in parts]), torch.cat([scale for _, scale in parts])
-        )
+    def _fused(self, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> M:
+        return self._maker.linear(torch.cat([values for values, _ in parts]), torch.cat([scale for _, scale in parts]))
 
     def _interleaved(self, values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows of each head reordered from (all first halves, all second halves) to pairs.
