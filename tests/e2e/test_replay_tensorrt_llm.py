@@ -14,13 +14,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from checkpoints.importers.hf import import_hf
 from checkpoints.llama import TOKENIZER_FILES
 from checkpoints.manifest import write_artifact
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir
+from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, clips_dir, models_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.pipeline.record import CueRecord
 
-pytestmark = [pytest.mark.models, pytest.mark.mpi]
+pytestmark = [pytest.mark.models, pytest.mark.mpi, pytest.mark.timeout(600)]
 
 JOB = Path(__file__).parents[1] / "generation" / "trt_llm" / "trt_job.py"
 MODEL = "one-layer"
@@ -33,6 +33,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "models").mkdir()
     for name in (ASR_MODEL, TTS_MODEL):
         (home / "models" / name).symlink_to(models_dir() / name)
+    clips_dir().mkdir(parents=True, exist_ok=True)
+    (home / "clips").symlink_to(clips_dir())  # openers are made once for all tests
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=49152,
@@ -70,7 +72,7 @@ def run(home: Path, *arguments: object, **variables: str) -> JobResult:
         patch.setenv("COMMENTARY_HOME", str(home))
         for name, value in variables.items():
             patch.setenv(name, value)
-        return run_ranks(2, JOB, *map(str, arguments), timeout_s=150)
+        return run_ranks(2, JOB, *map(str, arguments), timeout_s=240)
 
 
 def event(event_id: str, kind: EventType, elapsed_s: float, **fields: object) -> MatchEvent:
