@@ -15,6 +15,7 @@ from asr_tts.interfaces import Tensor, TensorSpec
 from asr_tts.runtime.cuda import BufferPool, Cuda, DeviceBuffer, Graph, PinnedArray, Stage
 from asr_tts.runtime.engine_card import BUILD_COMMAND, EngineCard, tensor_specs
 from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.jit_cache import JitCache
 from asr_tts.runtime.profiles import Profile, zeros
 from asr_tts.runtime.tensorrt_library import Library, open_library
 from commentary_llm.errors import ArtifactError, EngineError
@@ -64,6 +65,7 @@ class TensorRtRuntime:
         self._runtime, self._engine = load_engine(self._name, path, card, self._library, self._cuda)
         self._inputs, self._outputs = tensor_specs(card.inputs), tensor_specs(card.outputs)
         self._check_tensors(path)
+        self._jit = JitCache(self._engine, path) if kind == "tensorrt_rtx" else None
         self._pool = BufferPool(self._cuda)
         self._contexts = contexts
         # Last in, first out: the context that was used last still holds inputs that have not changed.
@@ -96,11 +98,12 @@ class TensorRtRuntime:
             raise refusal(self._name, path, self._card, f"{profiles} optimisation profiles", expected_profiles)
 
     def _new_context(self, number: int) -> _Context:
+        made_with = () if self._jit is None else (self._jit.config(),)
         with self._stage.lock:
             return _Context(
                 self._name,
                 self._library,
-                self._engine,
+                self._engine.create_execution_context(*made_with),
                 number,
                 self._inputs,
                 self._outputs,
@@ -157,6 +160,8 @@ class TensorRtRuntime:
             finally:
                 for context in taken:
                     self._idle[number].put(context)
+        if self._jit is not None:
+            self._jit.save()
 
 
 class _Context:
@@ -166,7 +171,7 @@ class _Context:
         self,
         network: str,
         library: Library,
-        engine: Any,
+        context: Any,
         number: int,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
@@ -174,7 +179,7 @@ class _Context:
         stage: Stage,
     ) -> None:
         self._network, self._library, self._stage, self._cuda = network, library, stage, stage.cuda
-        self._context = engine.create_execution_context()
+        self._context = context
         if self._context is None:
             raise self._error("no execution context could be made")
         self._need(self._context.set_optimization_profile_async(number, int(stage.stream)), f"profile {number}")

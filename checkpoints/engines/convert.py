@@ -79,8 +79,10 @@ def source_of(conversion: Conversion, name: str) -> Path:
 def int8_layers_of(name: str, model: onnx.ModelProto) -> list[str]:
     """The layers of a network that an INT8 build computes in INT8 (first outputs of their nodes).
 
-    Whisper: every product with a weight in both transformers. Its two convolutions at the front, the output projection,
-    which decides between near words, and all of the voice stay float16.
+    Whisper: every product with a weight in both transformers. Its two convolutions at the front and the output
+    projection, which decides between near words, stay float16, and so does all of the voice: with the decoder's
+    residual convolutions in INT8 the sound is 13 dB above its difference and the log-mel distance 1.4 dB (7.5 dB at the
+    99th percentile), with float16 63 dB and 0.007 dB.
     """
     if not name.startswith("asr/"):
         return []

@@ -141,13 +141,44 @@ class Engine:
     def is_shape_inference_io(self, name: str) -> bool:
         return False
 
-    def create_execution_context(self) -> Context:
+    def create_runtime_config(self) -> RuntimeConfig:
+        assert self.double_.rtx_, "TensorRT compiles nothing at run time"
+        return RuntimeConfig(self)
+
+    def create_execution_context(self, runtime_config: RuntimeConfig | None = None) -> Context:
+        assert runtime_config is None or self.double_.rtx_
         context = (RtxContext if self.double_.rtx_ else Context)(self)
         self.double_.contexts_.append(context)
         return context
 
     def create_engine_inspector(self) -> Inspector:
         return Inspector(self)
+
+
+class RuntimeConfig:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.cache_: RuntimeCache | None = None
+
+    def create_runtime_cache(self) -> RuntimeCache:
+        return RuntimeCache(self._engine.double_)
+
+    def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+        self.cache_ = cache
+        return True
+
+
+class RuntimeCache:
+    """Compiled kernels; of another version they are refused."""
+
+    def __init__(self, double: TensorRtDouble) -> None:
+        self._key = f"kernels of {double.__version__}".encode()
+
+    def serialize(self) -> bytes:
+        return self._key
+
+    def deserialize(self, blob: bytes) -> bool:
+        return blob == self._key
 
 
 class Inspector:

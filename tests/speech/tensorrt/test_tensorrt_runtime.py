@@ -206,6 +206,30 @@ def test_many_threads(engine: Path, exact: Callable[..., dict[str, np.ndarray]])
     assert not wrong
 
 
+def test_compiled_kernels_are_kept(
+    machine: Machine, engine: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = engine.with_name("small.engine.jit")
+    open_runtime(engine, "tensorrt_rtx").warm_up()
+    assert kept.read_bytes() == b"kernels of 9.9.9.9"
+    kept.write_bytes(b"kernels of 1.0")
+    with caplog.at_level("INFO"):
+        runtime = open_runtime(engine, "tensorrt_rtx")
+        assert "compiled again" in caplog.text
+        runtime.warm_up()
+        assert kept.read_bytes() == b"kernels of 9.9.9.9"
+        kept.unlink()
+
+        def full(path: Path, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        runtime = open_runtime(engine, "tensorrt_rtx")
+        monkeypatch.setattr(Path, "write_bytes", full)
+        runtime.warm_up()
+    assert "compiled kernels are not kept: [Errno 28]" in caplog.text
+    assert list(engine.parent.glob("*.jit*")) == []
+
+
 def test_stages_have_streams_of_their_own(machine: Machine, engine: Path) -> None:
     for stage in ("asr", "tts", "asr"):
         open_runtime(engine, "tensorrt_rtx", stage=stage)
@@ -307,13 +331,15 @@ def test_the_double_has_what_the_library_has() -> None:
     real = pytest.importorskip(
         "tensorrt_rtx", reason="TensorRT-RTX is not installed: `pip install commentary-llm[rtx]`"
     )
-    from tensorrt_double import Context, Engine, Inspector, RtxContext, Severity
+    from tensorrt_double import Context, Engine, Inspector, RtxContext, RuntimeCache, RuntimeConfig, Severity
 
     for double, cls in (
         (Engine, real.ICudaEngine),
         (Context, real.IExecutionContext),
         (RtxContext, real.IExecutionContext),
         (Inspector, real.EngineInspector),
+        (RuntimeConfig, real.IRuntimeConfig),
+        (RuntimeCache, real.IRuntimeCache),
     ):
         names = {name for name in vars(double) if not name.startswith("_") and not name.endswith("_")}
         assert names, double
