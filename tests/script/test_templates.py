@@ -203,6 +203,7 @@ def test_after_an_opener_none_of_its_words_come_again() -> None:
         assert not repeats_opener(text, opener), (opener, text)
         assert len(text.split()) + 2 <= 20
         assert text[:1] == text[:1].upper()
+        assert not text or text[-1] in ".!"
         assert not text or GATE.check(text, cue, context=opener).ok
 
 

@@ -17,6 +17,7 @@ from commentary_llm.script.personas import Persona, persona
 from commentary_llm.script.templates.grammar import Form, Section, sections
 from commentary_llm.script.templates.slots import fill_slots
 
+_GOES_ON = ";:—–-"  # a clause ends with these in the middle of a sentence
 _HOT, _CALM = 0.6, 0.45
 # Said in the line already, a closing clause with the same word would say it twice.
 _ONCE = ("level", "square", "lead", "ahead", "front", "up", "three", "two", "second", "third")
@@ -135,5 +136,11 @@ def _rest(text: str, opener: str) -> str:
     if not opener:
         return text
     splitter = ClauseSplitter(min_comma_words=99)
-    kept = " ".join(s for s in [*splitter.push(text), *splitter.flush()] if not repeats_opener(s, opener))
+    sentences: list[str] = []
+    for clause in [*splitter.push(text), *splitter.flush()]:
+        if sentences and sentences[-1][-1] in _GOES_ON:
+            sentences[-1] += " " + clause
+        else:
+            sentences.append(clause)
+    kept = " ".join(sentence for sentence in sentences if not repeats_opener(sentence, opener))
     return kept[:1].upper() + kept[1:]
