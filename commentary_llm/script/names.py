@@ -139,7 +139,7 @@ def _build(info: MatchInfo) -> NameBook:
             short = surname(player)
             surnames[player.id] = short if len(shared[words_of(short)]) == 1 else player.name
     _add_known_forms(aliases, info)
-    for known in (info.competition, info.venue, info.stage, *_competition_forms(info)):
+    for known in (info.competition, info.venue, _short_venue(info.venue), info.stage, *_competition_forms(info)):
         if known and words_of(known):
             aliases[words_of(known)].add(f"x:{known}")
     if info.referee:
@@ -252,6 +252,12 @@ def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
         for name in names.split("/"):
             known[words_of(name)] = _KnownTeam(forms, bool(people))
     return known
+
+
+def _short_venue(venue: str | None) -> str | None:
+    """ "Lusail Stadium" is also "Lusail"."""
+    words = (venue or "").split()
+    return " ".join(words[:-1]) if len(words) > 1 and words[-1].lower() in ("stadium", "arena", "stadion") else None
 
 
 def _competition_forms(info: MatchInfo) -> list[str]:

@@ -21,6 +21,7 @@ def add_score(draft: Draft) -> None:
     flags.add("level" if home == away else "has_leader")
     if home == away == 0 and not kick:
         flags.add("goalless")
+    flags.add(f"total_{home + away}")
     if home != away:
         margin = abs(home - away)
         flags.add(_MARGINS.get(margin, "margin_more"))

@@ -109,6 +109,8 @@ def _try_claim(reading: Reading, index: int, claim: Claim) -> Refused | None:
         roles = claim.after if preposition is None else claim.prepositions.get(preposition)
         if roles is None and (preposition is None or name.kind == "pronoun"):
             continue
+        if roles is None and preposition == "for" and _plays_for(reading.subject_before(index), name, facts):
+            roles = "side"  # "replaces Messi for Argentina": the side of who does it
         if roles is None:
             if not (preposition == "against" and name.key in facts.keys("other")):
                 return _wrong(name, claim)
@@ -116,11 +118,14 @@ def _try_claim(reading: Reading, index: int, claim: Claim) -> Refused | None:
             if roles and not _may_be(name, facts.keys(roles), reading.subject_before(index)):
                 return _wrong(name, claim)
         elif name.key not in facts.keys(roles):
-            return _wrong(name, claim)
+            if preposition != "for" or not _plays_for(reading.subject_before(index), name, facts):
+                return _wrong(name, claim)
+            roles = "side"
         if name.kind == "name":
             bound.append((name, roles or "other"))
     if claim.needs_object and not any(preposition is None for _, preposition in reading.names_after(index)):
         return Refused(claim.cause, f"{claim.phrase!r} to nobody")
+    agents = [name for name, roles in bound if roles != "side"]
     before = reading.subject_before(index) if claim.before is not None else None
     if claim.needs_subject and before is None:
         return Refused(claim.cause, claim.phrase)
@@ -130,7 +135,7 @@ def _try_claim(reading: Reading, index: int, claim: Claim) -> Refused | None:
             # "Mbappé beats Lloris from the spot": the place goes with the first of them.
             before = reading.subject_before(next(i for i, item in enumerate(reading.items) if item is before)) or before
         if before.kind == "pronoun":
-            if not _may_be(before, keys) and not (claim.noun and bound) and not claim.loose:
+            if not _may_be(before, keys) and not (claim.noun and agents) and not claim.loose:
                 return _wrong(before, claim)
         elif before.key in keys:
             for other in reading.joined_before(before):
@@ -138,7 +143,7 @@ def _try_claim(reading: Reading, index: int, claim: Claim) -> Refused | None:
                     return _wrong(other, claim)
                 bound.append((other, claim.before or ""))
             bound.append((before, claim.before or ""))
-        elif not (claim.noun and bound) and not claim.loose:
+        elif not (claim.noun and agents) and not claim.loose:
             return _wrong(before, claim)
     if (stranger := _mismatched_change(facts, bound)) is not None:
         return _wrong(stranger, claim)
@@ -162,6 +167,14 @@ def check_changes(reading: Reading) -> None:
     gone = {replaced[key] for key in on}
     if on and off and not (gone <= off or off <= gone):
         raise Refused(Cause.PLAYER, "players of two different changes")
+
+
+def _plays_for(player: Item | None, side: Item, facts: Facts) -> bool:
+    """Whether "for" may name the side of the player who does it; of an own goal nobody is the doer for his side."""
+    key = player.key if player is not None else None
+    if key is None or not key.startswith("p:") or "own_goal" in facts.flags:
+        return False
+    return side.key == f"t:{facts.state.team_of(key[2:]).id}"
 
 
 def _may_be(pronoun: Item, keys: frozenset[Key], subject: Item | None = None) -> bool:

@@ -238,6 +238,8 @@ def _minutes_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
         (("to", "go"), "remaining"),
         (("to", "play"), "remaining_or_board"),
         (("left", "to", "play"), "remaining"),
+        (("of", "extra", "time", "left"), "remaining"),
+        (("of", "normal", "time", "left"), "remaining"),
         (("left",), "remaining"),
         (("remaining",), "remaining"),
         (("from", "time"), "remaining"),

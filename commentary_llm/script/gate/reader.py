@@ -39,7 +39,7 @@ class ClauseReader:
                 items.append(Item("mark", tokens[i].text))
                 i += 1
                 continue
-            item, i = self._read_item(tokens, i, book)
+            item, i = self._read_item(tokens, i, book, facts)
             items.append(item)
         return Reading(items, facts, earlier)
 
@@ -59,7 +59,7 @@ class ClauseReader:
             i = found[1] if found is not None else i + 1
         return tuple(tuple(names) for names in (sentences if sentences[-1] else sentences[:-1]))
 
-    def _read_item(self, tokens: list[Token], i: int, book: NameBook) -> tuple[Item, int]:
+    def _read_item(self, tokens: list[Token], i: int, book: NameBook, facts: Facts) -> tuple[Item, int]:
         vocabulary = self._lexicon
         token = tokens[i]
         name = book.find(tokens, i)
@@ -78,7 +78,12 @@ class ClauseReader:
             "neutral": neutral[1] if neutral else 0,
         }
         longest = max(ends.values())
-        if relation is not None and relation[1] >= longest and self._between_names(tokens, i, relation[1], book):
+        if (
+            relation is not None
+            and relation[1] >= longest
+            and any(facts.holds(claim.condition) for claim in vocabulary.relations[relation[0]])
+            and self._between_names(tokens, i, relation[1], book)
+        ):
             return Item("relation", " ".join(relation[0]), claims=vocabulary.relations[relation[0]]), relation[1]
         if claim is not None and ends["claim"] == longest:
             return Item("claim", " ".join(claim[0]), claims=vocabulary.claims[claim[0]]), claim[1]
