@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,40 @@ def test_a_check_without_an_environment_says_what_to_run(root: Path) -> None:
     )
     assert told.returncode == 2
     assert "check.sh does not know: --match x" in told.stderr
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [("1", "--ranks 2 "), ("2", "--ranks 4 --hostfile ")])
+def test_slurm_hands_its_nodes_to_the_replay_and_passes_its_signal_on(
+    root: Path, tmp_path: Path, nodes: str, expected: str
+) -> None:
+    programs = {
+        tmp_path / "bin/scontrol": 'echo "node-a"; echo "node-b"',
+        root
+        / "launch/replay.sh": 'echo "$@"; env | grep -c ^SLURM || true; for a; do [[ ! -f $a ]] || cat "$a"; done\n'
+        "trap 'echo stopped; exit 130' TERM; touch started; for _ in {1..300}; do sleep 0.1; done",
+    }
+    for path, text in programs.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+        path.chmod(0o755)
+    slurm = {"SLURM_JOB_NUM_NODES": nodes, "SLURM_NTASKS_PER_NODE": "2", "SLURM_JOB_NODELIST": "node-[a-b]"}
+    job = subprocess.Popen(
+        ["bash", str(root / "launch/cluster/slurm.sbatch"), "--llm", "llama-7b"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**BASE, **slurm, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+    )
+    deadline = time.monotonic() + 30
+    while not (root / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    job.send_signal(signal.SIGINT)
+    output, _ = job.communicate(timeout=60)
+    lines = output.splitlines()
+    assert lines[0].startswith(expected)
+    assert lines[0].endswith("--backend tensorrt_llm --llm llama-7b")
+    assert lines[1] == "0"  # no variable of Slurm's is left to mislead MPI
+    assert lines[2:] == (["node-a slots=2", "node-b slots=2"] if nodes == "2" else []) + ["stopped"]
+    assert job.returncode == 130
+    assert not list(root.glob("hosts.*"))
