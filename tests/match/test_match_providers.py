@@ -73,6 +73,17 @@ def test_statsbomb_positions_are_the_acting_sides(statsbomb: Recording) -> None:
     assert statsbomb.skipped["Ball Receipt*"] > 1000
 
 
+def test_statsbomb_tells_no_save_free_kick_or_change_of_shape_that_was_none(statsbomb: Recording) -> None:
+    assert not [
+        e for e in statsbomb.events if e.type is EventType.SAVE
+    ]  # those of shots are the shots'; the rest are claims
+    fouls = {e.event_id for e in statsbomb.events if e.type is EventType.FOUL}
+    assert "0a799d3b-57a2-424c-a377-9e519b2af6dc" not in fouls  # advantage played
+    shapes = [(e.team, e.formation) for e in statsbomb.events if e.type is EventType.FORMATION]
+    assert shapes == [("217", "4-3-3"), ("206", "4-4-2")]
+    assert statsbomb.skipped["formation as before"] == 2
+
+
 def test_statsbomb_survives_the_own_format(statsbomb: Recording, tmp_path: Path) -> None:
     write_jsonl(statsbomb, tmp_path / "match.jsonl")
     assert read_jsonl(tmp_path / "match.jsonl") == statsbomb

@@ -54,8 +54,8 @@ _CARDS = {
     "SECOND_YELLOW": CardType.SECOND_YELLOW,
     "RED": CardType.RED,
 }
-# A goalkeeper picking the ball up is not worth an event; these stop something.
-_KEEPER_STOPS = frozenset({"SAVE", "SAVE_ATTEMPT", "REFLEX", "CLAIM", "PUNCH", "SMOTHER"})
+# These stop an attempt; a ball picked up, a cross claimed or punched and a through ball smothered are no saves.
+_KEEPER_STOPS = frozenset({"SAVE", "SAVE_ATTEMPT", "REFLEX"})
 
 
 def map_events(provider: str, dataset: Any, info: MatchInfo, skipped: Counter[str]) -> list[MatchEvent]:
@@ -78,6 +78,7 @@ def map_events(provider: str, dataset: Any, info: MatchInfo, skipped: Counter[st
     for fields in found:
         _right_side(fields, sides)
     found = link(found, provider_raw.links(provider, dataset), other, skipped)
+    found = _without_old_shapes(found, info, skipped)
     found.extend(_periods(dataset, found, info))
     return _validated(found, skipped)
 
@@ -203,6 +204,10 @@ def _formation(event: Any) -> _Fields | None:
     return {"type": EventType.FORMATION, "formation": value} if value[:1].isdigit() else None
 
 
+def _foul(event: Any) -> _Fields | None:
+    return None if provider_raw.played_on(event) else {"type": EventType.FOUL}
+
+
 def _simple(kind: EventType) -> Callable[[Any], _Fields]:
     return lambda event: {"type": kind, **_play(event)} if kind is EventType.CLEARANCE else {"type": kind}
 
@@ -216,11 +221,25 @@ _MAPPERS: dict[str, Callable[[Any], _Fields | None]] = {
     "FORMATION_CHANGE": _formation,
     "CARD": lambda event: {"type": EventType.CARD, "card": _CARDS[event.card_type.name]} if event.card_type else None,
     "TAKE_ON": lambda event: {"type": EventType.DRIBBLE, "completed": _result(event) == "COMPLETE"},
-    "FOUL_COMMITTED": _simple(EventType.FOUL),
+    "FOUL_COMMITTED": _foul,
     "INTERCEPTION": _simple(EventType.INTERCEPTION),
     "CLEARANCE": _simple(EventType.CLEARANCE),
     "CARRY": _simple(EventType.CARRY),
 }
+
+
+def _without_old_shapes(found: list[_Fields], info: MatchInfo, skipped: Counter[str]) -> list[_Fields]:
+    """Players who change places within a formation are no change of formation."""
+    shapes = {team.id: team.formation for team in (info.home, info.away)}
+    kept: list[_Fields] = []
+    for fields in found:
+        if fields["type"] is EventType.FORMATION:
+            if shapes.get(fields["team"]) == fields["formation"]:
+                skipped["formation as before"] += 1
+                continue
+            shapes[fields["team"]] = fields["formation"]
+        kept.append(fields)
+    return kept
 
 
 def _right_side(fields: _Fields, sides: dict[str, str]) -> None:

@@ -49,6 +49,11 @@ def is_own_goal(event: Any) -> bool:
     return event.event_type.name == "SHOT" and _raw(event).get("type") == _DATAFACTORY_OWN_GOAL
 
 
+def played_on(event: Any) -> bool:
+    """A foul after which the referee gave advantage, so that nobody has a free kick (StatsBomb)."""
+    return bool((_raw(event).get("foul_committed") or {}).get("advantage"))
+
+
 def knows(provider: str, event: Any) -> bool:
     """Whether `extra` or `links` makes use of a generic event, so that it does not count as skipped."""
     if event.event_type.name != "GENERIC":
