@@ -50,7 +50,7 @@ class EngineConfig(BaseModel):
     few_shot: bool | None = Field(
         default=None, description="show the model examples first; by default unless it was trained on these prompts"
     )
-    candidates: int = Field(default=4, ge=1, le=8, description="completions decoded at once for each cue")
+    candidates: int = Field(default=5, ge=1, le=8, description="completions decoded at once for each cue")
     temperature: float = Field(default=0.9, ge=0.0, le=2.0)
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
     repetition_penalty: float = Field(default=1.05, ge=1.0, le=2.0)

@@ -39,10 +39,19 @@ class Room:
 
 @dataclass(frozen=True)
 class ChoiceWeights:
-    """What counts how much. Novelty, fit and content lie in [0, 1]; likelihood is nats a token, at most 0."""
+    """What counts how much. Novelty, fit and content lie in [0, 1]; likelihood is nats a token, at most 0.
+
+    Chosen on every cue of two matches, five candidates each after its opener. Distinct-2 of the lines and nats a token:
+                                      World Cup final 2022     a league match of StatsBomb's (121 lines)
+        the first that is true        0.81  -0.41              0.66  -0.39
+        these weights                 0.88  -0.34              0.73  -0.38
+        novelty 0                     0.77  -0.31              0.64  -0.33
+        likelihood 0                  0.90  -0.40              0.73  -0.39
+        likelihood 1                  0.86  -0.31              0.72  -0.34
+    """
 
     likelihood: float = 0.3
-    novelty: float = 1.0
+    novelty: float = 1.5
     fit: float = 0.5
     content: float = 0.3
 
