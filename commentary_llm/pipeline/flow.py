@@ -142,8 +142,13 @@ class Flow:
                 return handle
             job = self._begin(decision, at_s, accepted_ns, announced)
             # After the sound: what is prepared ahead must neither delay it nor begin beside the cue.
-            job.branch = self._branches.observe(event, accepted.state_after)
-            if job.dropped is None and (loser := self._cues.put(job)) is not None:
+            branch = self._branches.observe(event, accepted.state_after)
+            if job.dropped is not None:
+                if branch is not None:
+                    self._branches.settle(branch, heard=False)
+                return job.handle
+            job.branch = branch
+            if (loser := self._cues.put(job)) is not None:
                 self._give_up(loser, "queue full")
         return job.handle
 

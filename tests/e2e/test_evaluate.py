@@ -62,7 +62,7 @@ def test_a_match_is_replayed_and_scored(ranks: int, match_file: Path, tmp_path: 
     assert figures["cues"] == len(records)
     assert figures["spoken"] == sum(bool(record.text) for record in records)
     assert figures["wrong_facts"] == len(figures["wrong"])
-    assert figures["wording"]["exact_repeats"] == 0
+    assert figures["wording_without_openers"]["exact_repeats"] == 0
     assert figures["percentiles_ms"]["first_audible"]["count"] == figures["spoken"]
     assert figures["branches"]["wrong_heard"] == 0
     assert figures["branches"]["build_ups"] >= 1
