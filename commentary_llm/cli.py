@@ -46,7 +46,7 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         ("persona", f"how it talks: {', '.join(PERSONAS)}"),
         ("candidates", "completions decoded at once for each cue"),
         ("temperature", "0 is greedy"),
-        ("seed", "random seed of the model's draws and the voice"),
+        ("seed", "random seed of the model's draws, of openers and templates"),
         ("llm-threads", "CPU threads of the language model on each rank"),
         ("speech-threads", "CPU threads of each speech network"),
         ("speech-runtime", "what runs recogniser and voice: onnxruntime, tensorrt or tensorrt_rtx"),

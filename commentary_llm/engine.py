@@ -296,7 +296,8 @@ def load_voice(config: EngineConfig) -> Synthesizer:
     else:
         folder = artifact_path(config.tts, models_dir())
         load_manifest(folder, kind="piper-onnx", verify="sha256")
-    return PiperSynthesizer.load(folder, runtime=config.speech_runtime, threads=config.speech_threads, seed=config.seed)
+    # The voice's own noise follows from the words alone: openers made once serve every seed of the engine.
+    return PiperSynthesizer.load(folder, runtime=config.speech_runtime, threads=config.speech_threads)
 
 
 def load_recognizer(config: EngineConfig) -> Recognizer:

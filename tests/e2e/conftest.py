@@ -1,0 +1,26 @@
+"""What jobs of the whole engine share."""
+
+from __future__ import annotations
+
+import pytest
+
+from asr_tts.synthesizer.clips import ClipCache
+from commentary_llm.config import EngineConfig
+from commentary_llm.engine import load_voice
+from commentary_llm.errors import ArtifactError
+from commentary_llm.home import clips_dir
+from commentary_llm.match import MatchInfo
+from commentary_llm.pipeline.sound_bank import prepare_sounds
+from commentary_llm.script.openers import OpenerBook
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _openers_of_the_small_match(small_match: MatchInfo) -> None:
+    """Made once, before any job: the limits on how long jobs may take are not about this."""
+    try:
+        voice = load_voice(EngineConfig(match=small_match))
+    except ArtifactError:
+        return  # no weights: the tests that need them skip by themselves
+    prepare_sounds(
+        OpenerBook(small_match).inventory(), voice, ClipCache(clips_dir(), voice.identity), lambda share: None
+    )
