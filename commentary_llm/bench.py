@@ -24,7 +24,7 @@ from commentary_llm.engine import CommentaryEngine
 from commentary_llm.errors import CommentaryError
 from commentary_llm.generation.bench import bench_generator, summary_ms
 from commentary_llm.generation.bench_peers import bench_llama_cpp, bench_transformers
-from commentary_llm.home import models_dir, shards_dir
+from commentary_llm.home import models_dir
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.pipeline.clock import StreamClock, StreamTimes
@@ -75,9 +75,8 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         assert engine.recognizer is not None
         results: dict[str, Any] = {"what": "bench", **_machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
-        shard = shards_dir(config.llm, ranks) / "rank0.safetensors"
         results["generator"] = bench_generator(
-            engine.generator, ranks=ranks, weight_bytes_per_rank=shard.stat().st_size
+            engine.generator, ranks=ranks, weight_bytes_per_rank=engine.generator.weight_bytes
         )
         console.print("voice and recogniser")
         results["voice"] = _bench_voice(engine.synthesizer)

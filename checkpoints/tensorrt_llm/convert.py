@@ -20,6 +20,8 @@ from .source import check_converted
 
 TOKENS_PER_BLOCK = 32  # of the paged KV cache; a prefix is reused in whole blocks
 SMOOTHQUANT_STRENGTH = 0.5  # how far activations' outliers move into the weights (Xiao et al. 2023, alpha)
+_CHECKED = ("use_paged_context_fmha", "reduce_fusion", "tokens_per_block")  # in the built engine's configuration
+_SWITCH = {"enable": True, "disable": False}  # the other way in which the library writes them
 _DTYPE = "float16"  # of activations and KV cache: an INT8 cache would switch prefix reuse off
 
 
@@ -134,7 +136,7 @@ def check_built(out: Path, options: EngineOptions, ranks: int) -> None:
             "max_batch_size": build_config["max_batch_size"],
             "max_seq_len": build_config["max_seq_len"],
             "max_num_tokens": build_config["max_num_tokens"],
-            **{name: plugins[name] for name in ("use_paged_context_fmha", "reduce_fusion", "tokens_per_block")},
+            **{name: _SWITCH.get(plugins[name], plugins[name]) for name in _CHECKED},
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{out}/config.json of the built engine cannot be read: {error!r}") from error
@@ -144,7 +146,7 @@ def check_built(out: Path, options: EngineOptions, ranks: int) -> None:
         "max_batch_size": options.max_batch_size,
         "max_seq_len": options.max_seq_len,
         "max_num_tokens": options.max_num_tokens,
-        **{name: asked[name] for name in ("use_paged_context_fmha", "reduce_fusion", "tokens_per_block")},
+        **{name: asked[name] for name in _CHECKED},
     }
     faults = [
         f"{name} is {found[name]}, {expected[name]} was asked for" for name in found if found[name] != expected[name]

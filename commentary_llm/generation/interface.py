@@ -91,6 +91,11 @@ class Generator(Protocol):
         """Backend, model, dtype, ranks: one line for logs and reports."""
         ...
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that rank 0 reads for one decode step."""
+        ...
+
     def chat(self, system: str, turns: list[tuple[str, str]]) -> str:
         """Renders `system` and (role, content) turns with the model's chat template, up to the assistant's turn.
 

@@ -24,7 +24,8 @@ class TensorRTLLMConfig:
     stall_s: float = 30.0  # running requests without a token for so long: another rank is stuck in a collective
     drain_s: float = 5.0  # at close: until cancelled requests have ended
     shutdown_s: float = 20.0  # at close: until the executor has ended on all ranks
-    timeouts: RankTimeouts = field(default_factory=lambda: RankTimeouts(start_s=600.0))
+    # Loading 70 GB of engines takes minutes. Heartbeats may be late while rank 0 loads speech engines.
+    timeouts: RankTimeouts = field(default_factory=lambda: RankTimeouts(start_s=600.0, answer_s=10.0))
 
     def __post_init__(self) -> None:
         for name, least in (("max_waiting", 1), ("cache_batches", 1)):

@@ -112,17 +112,25 @@ class TensorRTLLMGenerator:
             if self._closed.is_set():
                 return
             self._closed.set()
+        try:
+            self._leave()
+        except CommentaryError as error:
+            self._end_job(error)
+        except BaseException:  # interrupted: the other ranks cannot be left half closed
+            if self._member.peers is not None:
+                self._member.peers.abort(f"{self._member.label} was interrupted while closing")
+            raise
+
+    def _leave(self) -> None:
+        """The steps of `close`, in order. Raises EngineError or RankLostError when one does not end in time."""
         config, timeouts = self._config, self._config.timeouts
         if not self._session.close():
-            self._end_job(EngineError(f"requests were still running {config.drain_s:g} s after being cancelled"))
+            raise EngineError(f"requests were still running {config.drain_s:g} s after being cancelled")
         if self._watch is not None:
             heard_s = timeouts.answer_s + 2 * (timeouts.ping_s + timeouts.grace_s)  # longer than a lost rank takes
             if not self._watch.close(heard_s):
-                self._end_job(RankLostError(f"another rank did not hear within {heard_s:g} s that the job closes"))
-        failure = self._shut_down()
-        if failure is not None:
-            self._end_job(failure)
-            return
+                raise RankLostError(f"another rank did not hear within {heard_s:g} s that the job closes")
+        self._shut_down()
         self._executor = None
         if self._member.peers is not None:
             self._member.peers.barrier("closing", config.shutdown_s)
@@ -142,8 +150,8 @@ class TensorRTLLMGenerator:
                 self._member.peers.abort(f"{self._member.label} could not load the tokenizer: {error}")
             raise
 
-    def _shut_down(self) -> EngineError | None:
-        """Ends the executor on a thread, so that a signal can still be handled here; what went wrong, if anything."""
+    def _shut_down(self) -> None:
+        """Ends the executor, on a thread so that a signal can still be handled here. Raises EngineError."""
         failure: list[Exception] = []
 
         def run() -> None:
@@ -157,10 +165,11 @@ class TensorRTLLMGenerator:
             ending.start()
             ending.join(self._config.shutdown_s)
             if ending.is_alive():
-                return EngineError(f"the executor did not shut down within {self._config.shutdown_s:g} s")
+                raise EngineError(f"the executor did not shut down within {self._config.shutdown_s:g} s")
         else:  # the interpreter is ending and starts no more threads
             run()
-        return EngineError(f"shutting the executor down failed: {failure[0]}") if failure else None
+        if failure:
+            raise EngineError(f"shutting the executor down failed: {failure[0]}") from failure[0]
 
     def _failed(self, error: CommentaryError) -> None:
         """The session cannot go on: the program ended without closing, or the executor failed. On a session thread."""
