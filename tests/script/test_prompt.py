@@ -9,6 +9,7 @@ from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.home import models_dir
 from commentary_llm.script import Cue, FactGate, PromptBuilder, describe, persona
 from commentary_llm.script.describe import event_line
+from commentary_llm.script.openers import OpenerBook
 from commentary_llm.script.prompt import LIMIT_TOKENS
 
 
@@ -53,10 +54,11 @@ def test_every_cue_costs_fewer_tokens_than_the_limit(final_cues: dict[str, Cue])
 
     some = next(iter(final_cues.values()))
     builder = PromptBuilder(tokenizer.chat, some.state.info, examples=False, count_tokens=count)
+    openers = OpenerBook(some.state.info)
     said = ["What a goal from Tchouaméni, with Mac Allister the provider, and it's all square at two apiece!"]
     with_said = 0
     for cue in final_cues.values():
-        for opener in ("", "Well, what a moment this is!"):
+        for opener in ("", openers.choose(cue)):
             text = builder.text(cue, said, "and the goal for argentina number ten lionel messi", opener=opener)
             assert count(text) < LIMIT_TOKENS
             assert count(builder.prefix + text) == count(builder.prefix) + count(text)
