@@ -11,12 +11,15 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from tiny_llama import home
 from trt_pretend import GPU_NAME, pretend
 
 from checkpoints.llama import LlamaShape
 from checkpoints.manifest import read_manifest
+from checkpoints.progress import Reporter
 from checkpoints.tensorrt_llm import machine
 from checkpoints.tensorrt_llm.artifact import EngineOptions, engine_facts
+from checkpoints.tensorrt_llm.build import build_llm_engines
 from checkpoints.tensorrt_llm.convert import check_built, check_gpu
 from checkpoints.tensorrt_llm.machine import Gpu, gpu_of_rank, library_versions, not_installed
 from checkpoints.tensorrt_llm.source import check_converted, check_divisible, converter_config, link_source
@@ -143,6 +146,41 @@ def test_gpus_that_have_no_int8_engines() -> None:
         check_gpu(Gpu(0, "NVIDIA B200", "10.0"))
     with pytest.raises(ConfigError, match="too old"):
         check_gpu(Gpu(0, "Tesla T4", "7.5"))
+
+
+@pytest.mark.parametrize(
+    ("pretended", "options", "expected"),
+    [
+        ({"gpus": 0}, {}, "rank 0 is to use GPU 0, but 0 GPUs are visible"),
+        ({"capability": (10, 0)}, {}, "builds no INT8 engines"),
+        ({"cuda": None}, {}, "no version of cuda found"),
+        ({}, {"max_seq_len": 4096}, "max_seq_len is 4096, the model knows 512 positions"),
+    ],
+)
+def test_building_is_refused_before_it_begins(
+    trt_home: Path, tmp_path: Path, pretended: dict[str, Any], options: dict[str, int], expected: str
+) -> None:
+    (tmp_path / "models").symlink_to(trt_home / "models")
+    asked = EngineOptions(**{"max_seq_len": 256, "max_num_tokens": 256, **options})
+    with home(tmp_path), pretend(**pretended), pytest.raises(ConfigError, match=expected):
+        build_llm_engines("llama3", asked, None, Reporter())
+    assert not (tmp_path / "engines").exists()
+
+
+def test_a_failed_build_leaves_the_old_engines(trt_home: Path, tmp_path: Path, engines_1: Path) -> None:
+    (tmp_path / "models").symlink_to(trt_home / "models")
+    target = shutil.copytree(engines_1, tmp_path / "engines" / "llama3" / "tensorrt-llm-tp1")
+    before = (target / "manifest.json").read_bytes()
+    with home(tmp_path), pretend():
+        import tensorrt_llm.builder
+
+        with (
+            mock.patch.object(tensorrt_llm.builder, "build", side_effect=MemoryError("no memory left")),
+            pytest.raises(EngineError, match="rank 0: building failed: MemoryError: no memory left"),
+        ):
+            build_llm_engines("llama3", EngineOptions(max_seq_len=256, max_num_tokens=256), None, Reporter())
+    assert (target / "manifest.json").read_bytes() == before
+    assert [path.name for path in target.parent.iterdir() if path.is_dir()] == ["tensorrt-llm-tp1"]
 
 
 def test_options_out_of_range() -> None:

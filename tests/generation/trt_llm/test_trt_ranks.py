@@ -70,21 +70,13 @@ def test_smoothquant_is_calibrated_once_for_all_ranks(
     assert config["build_config"]["plugin_config"]["reduce_fusion"] is False
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"PRETEND_GPU_1": "NVIDIA H200"}, "the ranks differ in GPU"),
-        ({"PRETEND_GPUS": "1"}, "rank 1 is to use GPU 1, but 1 GPUs are visible"),
-        ({"PRETEND_MAJOR": "10"}, "builds no INT8 engines for it"),
-    ],
-)
-def test_building_is_refused_at_once(
-    trt_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+def test_building_on_unlike_gpus_is_refused_at_once(
+    trt_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models").symlink_to(trt_home / "models")
-    result = job(tmp_path, monkeypatch, "build", *OPTIONS, **variables)
+    result = job(tmp_path, monkeypatch, "build", *OPTIONS, PRETEND_GPU_1="NVIDIA H200")
     assert result.exit_code != 0
-    assert expected in result.output
+    assert "the ranks differ in GPU" in result.output
     assert result.output.count("error:") == 1, result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "engines" / "llama3" / "tensorrt-llm-tp2").exists()
@@ -142,28 +134,18 @@ def test_a_rank_stuck_in_a_step_is_noticed(built: Path, monkeypatch: pytest.Monk
     assert "CAUGHT RankLostError" in result.output
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_rank_that_cannot_load_ends_the_others(built: Path, monkeypatch: pytest.MonkeyPatch, rank: str) -> None:
-    result = job(built, monkeypatch, "text", DOUBLE_FAIL_LOAD_RANK=rank)
+def test_a_rank_that_cannot_load_ends_the_others(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = job(built, monkeypatch, "text", DOUBLE_FAIL_LOAD_RANK="1")
     assert result.exit_code != 0
-    assert f"rank {rank} (" in result.output
+    assert "rank 1 (" in result.output
     assert "out of memory" in result.output
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"PRETEND_GPU_1": "NVIDIA H200"}, "GPU NVIDIA H100 80GB HBM3 built them, NVIDIA H200 is here"),
-        ({"PRETEND_GPUS": "1"}, "rank 1 is to use GPU 1, but 1 GPUs are visible"),
-        ({"DOUBLE_WITHOUT": "max_queue_size"}, "incompatible function arguments: max_queue_size"),
-    ],
-)
-def test_every_rank_hears_why_it_cannot_start(
-    built: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
-) -> None:
-    result = job(built, monkeypatch, "text", **variables)
+def test_rank_0_hears_why_another_cannot_start(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = job(built, monkeypatch, "text", PRETEND_GPU_1="NVIDIA H200")
     assert result.exit_code != 0
-    assert expected in result.output
+    told = next(line for line in result.output.splitlines() if "ArtifactError: rank 1 (" in line)
+    assert "GPU NVIDIA H100 80GB HBM3 built them, NVIDIA H200 is here" in told
     assert "OPEN" not in result.output
 
 
