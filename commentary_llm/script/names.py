@@ -203,7 +203,8 @@ def _player_forms(player: Player) -> set[tuple[str, ...]]:
     last = player.name.split()[-1]
     forms = {words_of(player.name), words_of(short), words_of(last)}
     if short != player.name:
-        forms |= {words_of(f"{given} {short}"), words_of(f"{given[0]} {short}")}
+        # "Emiliano Martínez" is also "E. Martínez" and "Emi Martínez".
+        forms |= {words_of(f"{given[:end]} {short}") for end in (1, *range(3, len(given) + 1))}
     if len(player.name.split()) > 2:
         forms.add(words_of(player.name.split(maxsplit=1)[1]))
     if player.full_name:

@@ -14,6 +14,7 @@ _BODY = {
     BodyPart.LEFT_FOOT: "left_foot",
     BodyPart.RIGHT_FOOT: "right_foot",
 }
+_TOGETHER_S = 30.0  # changes at one stoppage; the board is shown for each
 
 
 def add_incident(draft: Draft) -> None:
@@ -112,6 +113,8 @@ def _add_attempt(draft: Draft) -> None:
     flags.add("attempt")
     draft.role("shooter", event.player, draft.side)
     draft.role("keeper", event.goalkeeper, draft.other(draft.side))
+    if event.player is not None:
+        draft.roles["denied"].add(player_key(event.player))
     draft.roles["keeper"].add("k")
     draft.role("assister", event.assist)
     draft.role("blocker", event.opponent if event.outcome is ShotOutcome.BLOCKED else None, draft.other(draft.side))
@@ -154,6 +157,8 @@ def _add_card(draft: Draft) -> None:
     if card in (CardType.RED, CardType.SECOND_YELLOW):
         draft.flags.add("sent_off")
         draft.role("sent_off", event.player, draft.side)
+    if len(draft.state.cards) == 1:
+        draft.flags.add("first_card")
     draft.role("fouled", event.opponent)
 
 
@@ -167,7 +172,7 @@ def _add_substitution(draft: Draft) -> None:
         for sub in draft.state.recent
         if sub.type is EventType.SUBSTITUTION
         and (sub.team or "") == (event.team or "")
-        and abs(match_seconds(sub) - now_s) <= 60
+        and abs(match_seconds(sub) - now_s) <= _TOGETHER_S
         and sub.event_id != event.event_id
     ]
     if same:

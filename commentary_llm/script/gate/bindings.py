@@ -12,6 +12,9 @@ from commentary_llm.script.names import Key
 # Nouns that turn "the France …" into the place or men of the side under attack.
 _OPPOSED_NOUNS = frozenset(
     [
+        "body",
+        "legs",
+        "rescue",
         "box",
         "area",
         "goal",

@@ -263,6 +263,25 @@ class NumberJudge:
         if name is not None:
             name.bound = True
 
+    def _check_burst(self, index: int, item: Item, number: NumberClaim) -> None:
+        """ "Two in two minutes": the last goals of the scorer, or of the side, lie no further apart."""
+        count, minutes = number.values
+        name, preposition = next(iter(self._reading.names_after(index)), (None, None))
+        whose = name if preposition in ("for", "from", "by") else self._reading.subject_before(index)
+        roles = self._reading.facts.roles
+        keys = self._involved(whose) if whose is not None else roles.get("credited", frozenset())
+        keys = keys & (roles.get("scorer", frozenset()) | roles.get("credited", frozenset()))
+        for key in keys if "match_goal" in self._reading.facts.flags else ():
+            goals = [goal for goal in self._state.goals if f"t:{goal.team}" == key or f"p:{goal.player}" == key][
+                -count:
+            ]
+            same = len(goals) == count > 1 and goals[0].time.period == goals[-1].time.period
+            if same and (minutes - 2) * 60 < goals[-1].time.elapsed_s - goals[0].time.elapsed_s <= minutes * 60:
+                if whose is not None:
+                    whose.bound = True
+                return
+        raise Refused(Cause.COUNT, item.text)
+
     def _check_formation(self, index: int, item: Item, number: NumberClaim) -> None:
         shape = "-".join(str(value) for value in number.values)
         sides = self._reading.facts.roles.get("side", frozenset())

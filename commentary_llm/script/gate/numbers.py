@@ -85,7 +85,10 @@ _MATCH_WORDS = frozenset(["match", "game", "night", "evening", "afternoon", "fin
 
 @dataclass(frozen=True)
 class NumberClaim:
-    """One number phrase. `kind`: score, level_score, formation, minute, minutes, ordinal, goals, shirt or single."""
+    """One number phrase.
+
+    `kind`: score, level_score, formation, minute, minutes, ordinal, goals, burst, shirt or single.
+    """
 
     kind: str
     values: tuple[int, ...]
@@ -221,6 +224,13 @@ def _cardinal_phrase(tokens: list[Token], value: int, end: int) -> NumberClaim:
         return NumberClaim("score", (value, found[0]), close)
     if (found := cardinal(tokens, end)) and value <= _MAX_GOALS and found[0] <= _MAX_GOALS:
         return NumberClaim("score", (value, found[0]), found[1])
+    if (
+        _words(tokens, j, 1) == ["in"]
+        and (k := j + 4 if _words(tokens, j + 1, 3) == ["the", "space", "of"] else j + 1)
+        and (span := cardinal(tokens, k))
+        and _word(tokens, span[1]) in ("minute", "minutes")
+    ):
+        return NumberClaim("burst", (value, span[0]), span[1] + 1)
     if following in ("more", "added", "additional", "extra") and _word(tokens, end + 1) in ("minute", "minutes"):
         return NumberClaim("minutes", (value,), end + 2, "board")
     if following in ("minute", "minutes"):

@@ -71,6 +71,8 @@ class ClauseReader:
         refused = vocabulary.longest_refused(tokens, i)
         neutral = vocabulary.longest_neutral(tokens, i)
         number = read_number(tokens, i)
+        if claim is not None and (score := read_number(tokens, claim[1] - 1)) is not None and score.kind == "score":
+            claim = None  # "by three goals to two": the number is a score, not a margin
         ends = {
             "number": number.end if number else 0,
             "claim": claim[1] if claim else 0,
