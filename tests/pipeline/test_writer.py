@@ -96,7 +96,8 @@ def test_without_sound_to_cover_it_nobody_waits_for_the_slowest(cue: Cue) -> Non
 
 def test_when_the_opener_ends_what_is_there_is_taken_and_gone_on_with(cue: Cue) -> None:
     chunks = [TokenChunk(0, "Emil Hart scores for Northport! ", -1.0, 8), whole(0, "Northport lead one-nil.", -0.1)]
-    said, _, _ = written(cue, Handle(chunks), covered_until_s=perf_counter() + 0.061, budget_s=0.0)
+    chunks.append(TokenChunk(1, "", 0.0, 0, FinishReason.STOP))
+    said, _, _ = written(cue, Handle(chunks), covered_until_s=perf_counter() + 0.061)
     assert " ".join(said) == "Emil Hart scores for Northport! Northport lead one-nil."
 
 
