@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 
-from commentary_llm.match import EventType
+from commentary_llm.match import EventType, MatchEvent
 from commentary_llm.script.facts.draft import Draft
 from commentary_llm.script.facts.match_time import minute_of
 
 _PITCH_M = (105.0, 68.0)
+_NOTED_IN_AREA = re.compile(r"\b(inside|in) (the |his |their )?(own )?(penalty area|box)\b", re.IGNORECASE)
+
+
+def _in_own_area(event: MatchEvent) -> bool:
+    """By its place, or by the tracker's note where it has none."""
+    if event.x is None or event.y is None:
+        return _NOTED_IN_AREA.search(event.note or "") is not None
+    return event.x * _PITCH_M[0] <= 16.5 and abs(event.y - 0.5) * _PITCH_M[1] <= 20.16
 
 
 def add_place(draft: Draft) -> None:
     """Flags of the place, from x and y; "left" and "right" as the attacking side sees them."""
     event, flags = draft.event, draft.flags
+    if event.type is EventType.FOUL:
+        flags.add("penalty_foul" if _in_own_area(event) else "free_kick_foul")
+        if "penalty_foul" in flags:  # a penalty is to come: nobody has a free kick
+            draft.roles.pop("side_fk", None)
     if event.x is None or event.y is None:
         return
     to_goal_m = math.hypot((1 - event.x) * _PITCH_M[0], (event.y - 0.5) * _PITCH_M[1])
