@@ -23,7 +23,7 @@ QUANTIZATIONS: tuple[Quantization, ...] = ("w8a16", "w8a8")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What engines are built for. Small static limits keep latency low (reference: library's performance guide)."""
+    """What engines are built for. Small static limits keep latency low."""
 
     quantization: Quantization = "w8a16"  # weights only, or SmoothQuant weights and activations
     max_batch_size: int = 8  # sequences decoded together

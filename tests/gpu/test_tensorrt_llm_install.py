@@ -99,7 +99,7 @@ def built(home: Path, place: Path, ranks: int, *options: str) -> Path:
 
 
 def test_every_name_and_option_is_there() -> None:
-    """Reference section 7, 1: signatures and fields of the builder and the executor's bindings."""
+    """Signatures and fields of the builder and the executor's bindings."""
     from checkpoints.tensorrt_llm.library import builder_library
     from commentary_llm.generation.tensorrt_llm_backend.library import executor_bindings
 
@@ -109,7 +109,7 @@ def test_every_name_and_option_is_there() -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_converted_checkpoint_has_the_known_tensors(home: Path, tmp_path: Path, ranks: int) -> None:
-    """Section 7, 2: keys and shapes of rank 0 against section 3."""
+    """Keys and shapes of rank 0, as a tensor-parallel W8A16 checkpoint has them."""
     from checkpoints.tensorrt_llm.artifact import EngineOptions
     from checkpoints.tensorrt_llm.convert import mapping_of, quant_config
     from checkpoints.tensorrt_llm.library import builder_library
@@ -151,7 +151,7 @@ def test_one_rank_from_model_to_text(home: Path, tmp_path: Path) -> None:
 
 
 def test_two_ranks_from_model_to_text(home: Path, tmp_path: Path) -> None:
-    """Section 7, 3 to 5: the follower blocks until the leader closes, one-shot all-reduce, equal greedy tokens."""
+    """The follower blocks until the leader closes; one-shot all-reduce; equal greedy tokens with and without options."""
     need_gpus(2)
     place = built(home, tmp_path / "home", 2)
     result = job(place, 2, "generate", TLLM_LOG_LEVEL="DEBUG")
