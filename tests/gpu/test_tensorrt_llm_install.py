@@ -151,7 +151,7 @@ def test_one_rank_from_model_to_text(home: Path, tmp_path: Path) -> None:
 
 
 def test_two_ranks_from_model_to_text(home: Path, tmp_path: Path) -> None:
-    """The follower blocks until the leader closes; one-shot all-reduce; equal greedy tokens with and without options."""
+    """The follower blocks until the leader closes; one-shot all-reduce; greedy tokens do not depend on options."""
     need_gpus(2)
     place = built(home, tmp_path / "home", 2)
     result = job(place, 2, "generate", TLLM_LOG_LEVEL="DEBUG")

@@ -34,9 +34,7 @@ class Sampling:
         return cls(params.temperature, params.top_p, params.repetition_penalty, params.seed * 1_000_003 + candidate)
 
 
-def executor_config(
-    bindings: Any, max_batch: int, cache_tokens: int, max_queue: int, *, cuda_graphs: bool, chunked: bool = True
-) -> Any:
+def executor_config(bindings: Any, max_batch: int, cache_tokens: int, max_queue: int, *, cuda_graphs: bool) -> Any:
     """The executor's configuration: in-flight batching, leader mode, prefix reuse, chunked prompts, no statistics."""
     knobs = bindings.ExtendedRuntimePerfKnobConfig(multi_block_mode=True, enable_context_fmha_fp32_acc=False)
     if cuda_graphs:  # attributes only, no keywords
@@ -52,7 +50,7 @@ def executor_config(
         kv_cache_config=bindings.KvCacheConfig(
             enable_block_reuse=True, max_tokens=cache_tokens, free_gpu_memory_fraction=_CACHE_SHARE
         ),
-        enable_chunked_context=chunked,  # Python's default is False
+        enable_chunked_context=True,  # Python's default is False
         iter_stats_max_iterations=0,
         batching_type=bindings.BatchingType.INFLIGHT,
         max_batch_size=max_batch,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -250,6 +252,55 @@ def test_close_ends_what_runs_and_what_waits(generator: TensorRTLLMGenerator, do
     assert all(handle.result(TIMEOUT_S)[0].finish_reason is FinishReason.CANCELLED for handle in handles)
     with pytest.raises(EngineError, match="closed"):
         generator.submit(request())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_callers_do_every_request_ends_and_nothing_is_left(
+    generator: TensorRTLLMGenerator, double: Any, seed: int
+) -> None:
+    """Random requests, deadlines and cancellations from two threads; the rules hold and the executor drains."""
+    double.control.endless, double.control.end_token_in_output = bool(seed % 2), seed >= 2
+    handles: list[Any] = []
+    refused: list[EngineError] = []
+
+    def call(random: Random) -> None:
+        for _ in range(25):
+            sampling = SamplingParams(
+                max_new_tokens=random.randint(1, 60),
+                temperature=random.choice([0.0, 0.8]),
+                seed=random.randint(0, 9),
+                stop=random.choice([(), ("\n",), ("noise", "moment")]),
+                candidates=random.randint(1, 4),
+            )
+            deadline_ms = random.choice([None, None, 1.0, 30.0])
+            asked = GenerationRequest(
+                "Goal! ", "x" * random.randint(1, 80), sampling, random.randint(-2, 2), deadline_ms
+            )
+            try:
+                handles.append((generator.submit(asked), sampling))
+            except EngineError as error:
+                refused.append(error)
+            if handles and random.random() < 0.4:
+                generator.cancel(random.choice(handles)[0])
+            time.sleep(random.random() * 0.01)
+
+    callers = [threading.Thread(target=call, args=(Random(10 * seed + number),)) for number in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(TIMEOUT_S)
+    for handle, sampling in handles:
+        chunks, found = list(handle), handle.result(TIMEOUT_S)
+        assert [completion.candidate for completion in found] == list(range(sampling.candidates))
+        for completion in found:
+            own = [chunk for chunk in chunks if chunk.candidate == completion.candidate]
+            assert "".join(chunk.text for chunk in own) == completion.text
+            assert own[-1].finish_reason is completion.finish_reason
+            assert len(completion.token_ids) <= sampling.max_new_tokens
+            assert not any(stop in completion.text for stop in sampling.stop)
+    assert all("sequences is full" in str(error) for error in refused)
+    generator.close()
+    assert not generator._session._running
 
 
 def test_the_caller_may_end_while_another_reads(generator: TensorRTLLMGenerator, double: Any) -> None:
