@@ -207,6 +207,8 @@ def _player_forms(player: Player) -> set[tuple[str, ...]]:
         forms |= {words_of(f"{given[:end]} {short}") for end in (1, *range(3, len(given) + 1))}
     if len(player.name.split()) > 2:
         forms.add(words_of(player.name.split(maxsplit=1)[1]))
+    if "-" in last and words_of(last)[0] in _PARTICLES:
+        forms.add(words_of(last)[1:])  # "Al-Owairan" is also "Owairan"
     if player.full_name:
         forms.add(words_of(player.full_name))
     forms.discard(())

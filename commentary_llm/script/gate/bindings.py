@@ -138,7 +138,11 @@ def _try_claim(reading: Reading, index: int, claim: Claim) -> Refused | None:
             # "Mbappé beats Lloris from the spot": the place goes with the first of them.
             before = reading.subject_before(next(i for i, item in enumerate(reading.items) if item is before)) or before
         if before.kind == "pronoun":
-            if not _may_be(before, keys) and not (claim.noun and agents) and not claim.loose:
+            if (
+                not _may_be(before, keys)
+                and not (claim.noun and agents)
+                and not (claim.loose and before.text != "they")
+            ):
                 return _wrong(before, claim)
         elif before.key in keys:
             for other in reading.joined_before(before):
