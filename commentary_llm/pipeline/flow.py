@@ -355,8 +355,8 @@ class Flow:
                     return
                 continue
             if clause is None:
-                if job.cancelled.is_set() and not job.segments:
-                    self._drop(job, "superseded")
+                if job.cancelled.is_set():
+                    self._give_up(job, "superseded")
                 else:
                     self._finish(job)
             elif not job.cancelled.is_set() and not self._speaker.speak(job, clause):

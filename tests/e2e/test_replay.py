@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import soxr
 from replay_job import replay, start_replay
 
 from asr_tts.recognizer import open_recognizer, word_error_rate
+from asr_tts.recognizer.word_error import normalise_words
 from asr_tts.synthesizer import PiperSynthesizer
 from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
@@ -92,7 +94,7 @@ def test_every_event_worth_words_is_spoken(replayed: Path) -> None:
     assert records["goal"].score == "1-0"
 
 
-def test_sound_is_at_broadcast_level_and_holds_the_lines(replayed: Path) -> None:
+def test_sound_is_at_broadcast_level_and_holds_the_lines(replayed: Path, small_match: MatchInfo) -> None:
     samples, rate = soundfile.read(replayed / "commentary.wav", dtype="float32")
     records = [record for record in records_of(replayed) if record.text]
     loudness = pyloudnorm.Meter(rate).integrated_loudness(samples)
@@ -108,7 +110,11 @@ def test_sound_is_at_broadcast_level_and_holds_the_lines(replayed: Path) -> None
         heard.append(recognizer.transcribe(soxr.resample(line, rate, 16_000)).text)
         said.append(record.text)
     # Made-up names are misheard; the rest has to be intelligible over the crowd.
-    assert word_error_rate(" ".join(said), " ".join(heard)) < 0.5, list(zip(said, heard, strict=True))
+    teams = (small_match.home, small_match.away)
+    names = {word for team in teams for each in (team, *team.players) for word in normalise_words(each.name)}
+    words = Counter(word for word in normalise_words(" ".join(said)) if word not in names)
+    found = words & Counter(normalise_words(" ".join(heard)))
+    assert found.total() >= 0.7 * words.total(), list(zip(said, heard, strict=True))
 
 
 def test_stadium_is_heard(replayed: Path) -> None:

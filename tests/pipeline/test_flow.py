@@ -118,12 +118,13 @@ class Held(ScriptedGenerator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = threading.Event()
+        self.go, self.asked = threading.Event(), threading.Event()
         self.held = False
 
     def submit(self, request: GenerationRequest) -> ScriptedHandle:
         handle = super().submit(request)
         if self.held:
+            self.asked.set()
             assert self.go.wait(10)
         return handle
 
@@ -187,12 +188,16 @@ def test_without_its_sound_a_line_begins_with_the_model(
     assert record.timings_ms["first_audible"] >= record.timings_ms["queue"]
 
 
-def test_events_of_one_instant_are_one_story(stage: Callable[..., Stage]) -> None:
+@pytest.mark.parametrize("being_written", [False, True])
+def test_events_of_one_instant_are_one_story(stage: Callable[..., Stage], being_written: bool) -> None:
     show = stage(generator=(held := Held()))
     show.at(10.0)
     held.held = True
     foul = MatchEvent(event_id="f", type=EventType.FOUL, period=1, elapsed_s=600, team="a", player="a4", x=0.2, y=0.5)
-    handles = [show.engine.submit(foul), show.engine.submit(booking("c", 600.0, "a4"))]
+    handles = [show.engine.submit(foul)]
+    if being_written:
+        assert held.asked.wait(10)
+    handles.append(show.engine.submit(booking("c", 600.0, "a4")))
     held.go.set()
     records = [handle.result(timeout_s=10) for handle in handles]
     assert [record.dropped for record in records if record] == ["superseded", None]
