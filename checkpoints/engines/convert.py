@@ -126,19 +126,22 @@ def calibrate(
     layers: dict[str, list[str]],
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
-    """The scales of each network's INT8 layers, from our own lines, in turn spoken clean and in a crowd's noise."""
+    """The scales of each network's INT8 layers, from our own lines, each spoken clean and in a crowd's noise.
+
+    Both matter: with each line in one of the two only, six more of 483 words were misheard in noise.
+    """
     spoken = material.speak(material.lines()[0], PiperSynthesizer.load(conversion.tts, threads=conversion.threads))
-    say(f"calibrating INT8 on {len(spoken)} windows of speech")
+    say(f"calibrating INT8 on {2 * len(spoken)} windows of speech")
     encoder, decoder = (
         RangeObserver(fixed[name], layers[name], name, conversion.threads) for name in ("asr/encoder", "asr/decoder")
     )
     recognizer = recognizer_over(conversion.asr, encoder, decoder, conversion.window_s)
     longest = round(conversion.window_s * SAMPLE_RATE_HZ)
     for number, utterance in enumerate(spoken):
-        samples = utterance.noisy if number % 2 else utterance.clean
-        recognizer.decode(samples[:longest])
+        for samples in (utterance.clean, utterance.noisy):
+            recognizer.decode(samples[:longest])
         if number % 24 == 23:
-            say(f"calibrating INT8: {number + 1} of {len(spoken)} windows")
+            say(f"calibrating INT8: {2 * (number + 1)} of {2 * len(spoken)} windows")
     return {"asr/encoder": encoder.ranges(), "asr/decoder": decoder.ranges()}
 
 

@@ -183,8 +183,3 @@ def quantize_weight(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarr
     scales = np.maximum(np.abs(weight).max(axis=others) / 127.0, _LEAST_SCALE).astype(np.float32)
     spread = scales.reshape([-1 if index == axis else 1 for index in range(weight.ndim)])
     return np.clip(np.rint(weight / spread), -127, 127).astype(np.int8), scales
-
-
-def int8_tensors(model: onnx.ModelProto) -> int:
-    """How many INT8 constants the graph holds beside zero points."""
-    return sum(t.data_type == TensorProto.INT8 and t.name.endswith("/int8") for t in model.graph.initializer)
