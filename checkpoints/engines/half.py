@@ -2,8 +2,7 @@
 
 TensorRT 11 takes precisions from the graph alone (strongly typed networks), so float16 has to be written into it: a
 node works in float16 unless it is kept, and a Cast stands wherever the two meet. Kept in float32 are operators whose
-sums or exponents leave float16 (normalisations, softmax, exponents), those that quantise (scales are float32), and what
-the caller names.
+sums or exponents leave float16 (normalisations, softmax, exponents), and what the caller names.
 """
 
 from __future__ import annotations

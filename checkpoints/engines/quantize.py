@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx import helper, numpy_helper, version_converter
 
 from asr_tts.interfaces import SpeechRuntime, Tensor, TensorSpec
 from asr_tts.runtime import open_runtime
