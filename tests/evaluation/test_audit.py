@@ -183,3 +183,10 @@ def test_a_formation_told_anew_is_no_change() -> None:
     assert [f.kind for f in auditor.audit_text("A change of shape for Castlebridge.", "f1")] == ["outcome"]
     assert [f.kind for f in auditor.audit_text("Castlebridge line up in a 3-5-2.", "f1")] == ["outcome"]
     assert auditor.audit_text("Castlebridge stay in their 4-4-2.", "f1") == []
+
+
+def test_what_a_keeper_turns_away_is_saved_and_what_is_turned_in_is_a_goal() -> None:
+    auditor = AUDITORS[BUILTIN]
+    assert auditor.audit_text("Saved! Lloris turns it away, brilliantly!", "wcf-002") == []
+    assert [f.kind for f in auditor.audit_text("Messi turns it in!", "wcf-002") if f.certain]
+    assert [f.kind for f in auditor.audit_text("Lloris turns it away!", "wcf-008") if f.certain] == ["outcome"]
