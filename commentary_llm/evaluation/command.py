@@ -24,7 +24,7 @@ EVALUATION = "evaluation.json"
 
 
 def run_evaluate(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
-    """Runs the `evaluate` command on every rank; rank 0 prints the table and, last, one line of JSON.
+    """Runs the `evaluate` command on every rank; rank 0 prints a table to standard error and one line of JSON to standard output.
 
     Bad scores are results, not failures: the exit code tells only whether the match was replayed. Raises
     CommentaryError on rank 0.
@@ -35,7 +35,7 @@ def run_evaluate(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     evaluation = evaluate_records(result.records, MatchAuditor(result.recording).audit)
     document = as_json(evaluation, result.summary)
     write_text_atomically(Path(args.out) / EVALUATION, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
-    print_evaluation(evaluation, result.summary, Console(soft_wrap=True, highlight=False))
+    print_evaluation(evaluation, result.summary, Console(stderr=True, soft_wrap=True, highlight=False))
     print(json.dumps(document), flush=True)
     return result.exit_code
 
