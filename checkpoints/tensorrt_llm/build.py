@@ -15,7 +15,7 @@ from checkpoints.llama import TOKENIZER_FILES, read_config, shape_of
 from checkpoints.manifest import Upstream, load_manifest, recipe_of, tool_versions, write_artifact
 from checkpoints.progress import Reporter
 from commentary_llm.errors import CommentaryError, ConfigError, EngineError
-from commentary_llm.generation.torch_backend.peers import Peers, RankTimeouts
+from commentary_llm.generation.peers import Peers, RankTimeouts
 from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir
 
 from .artifact import ENGINE_KIND, TOKENIZER_FOLDER, EngineOptions

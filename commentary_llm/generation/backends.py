@@ -55,7 +55,7 @@ def _choose(engines: TensorRTLLMConfig | None, comm: MPI.Comm | None) -> Backend
     several = comm is not None and comm.Get_size() > 1
     against = _against_tensorrt_llm(engines, comm.Get_rank() if comm else 0, comm.Get_size() if comm else 1)
     if comm is not None and several:
-        from .torch_backend.peers import Peers, RankTimeouts
+        from .peers import Peers, RankTimeouts
 
         peers = Peers(comm, RankTimeouts())
         against = peers.agree(against)  # one rank that cannot keeps all from it

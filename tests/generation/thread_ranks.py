@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from checkpoints.llama import read_config
+from commentary_llm.generation.peers import RankInfo
 from commentary_llm.generation.torch_backend.config import model_config
 from commentary_llm.generation.torch_backend.kernels import select_kernels
 from commentary_llm.generation.torch_backend.kv_cache import KVCache
 from commentary_llm.generation.torch_backend.model import LlamaShard
-from commentary_llm.generation.torch_backend.peers import RankInfo
 from commentary_llm.generation.torch_backend.protocol import StepPlan
 from commentary_llm.generation.torch_backend.runner import StepRunner
 from commentary_llm.generation.torch_backend.weights import load_shard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commentary_llm.errors import ConfigError
 
-from ..torch_backend.peers import RankTimeouts
+from ..peers import RankTimeouts
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from checkpoints.tensorrt_llm.artifact import EngineFacts, check_engines, engine
 from checkpoints.tensorrt_llm.machine import Gpu, gpu_of_rank, library_versions, visibility, visible_gpus
 from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError, EngineError
 
-from ..torch_backend.peers import Peers
+from ..peers import Peers
 from .config import TensorRTLLMConfig
 from .library import executor_bindings
 from .settings import executor_config

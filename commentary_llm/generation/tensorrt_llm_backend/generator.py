@@ -12,10 +12,10 @@ from checkpoints.tensorrt_llm.artifact import TOKENIZER_FOLDER, rank_file
 from checkpoints.tensorrt_llm.machine import TENSORRT_LLM_VERSION
 from commentary_llm.errors import CommentaryError, ConfigError, EngineError, InputError, RankLostError
 
+from ..handle import RequestHandle
 from ..interface import GenerationHandle, GenerationRequest
 from ..sampling import check_params
 from ..tokenizer import Tokenizer
-from ..torch_backend.handle import TorchHandle
 from .config import TensorRTLLMConfig
 from .connect import Rank, connect, open_executor
 from .session import LeaderSession
@@ -96,13 +96,13 @@ class TensorRTLLMGenerator:
                 f"a prompt of {len(prompt)} tokens and {sampling.max_new_tokens} new ones exceed max_seq_len "
                 f"{self._options.max_seq_len} of the engines; shorten the prompt or build engines for more"
             )
-        handle = TorchHandle(request, prompt)
+        handle = RequestHandle(request, prompt)
         self._session.submit(handle, stop_words_of(self._tokenizer, sampling.stop))
         return handle
 
     def cancel(self, handle: GenerationHandle) -> None:
         """See `Generator.cancel`."""
-        if not isinstance(handle, TorchHandle):
+        if not isinstance(handle, RequestHandle):
             raise EngineError(f"cancel was given a {type(handle).__name__}, expected a handle of this generator")
         self._session.cancel(handle)
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from commentary_llm.errors import CommentaryError, EngineError, RankLostError
 
+from ..handle import RequestHandle
 from ..interface import FinishReason
 from ..tokenizer import Tokenizer
-from ..torch_backend.handle import TorchHandle
 from .candidate import CandidateText
 from .config import TensorRTLLMConfig
 from .responses import Piece, StepFailed, error_of, read_piece
@@ -38,7 +38,7 @@ _READ_S = 0.05  # longest wait for responses: deadlines, stalls and the end of t
 class _Sequence:
     """One request of the executor: a candidate of a handle."""
 
-    handle: TorchHandle
+    handle: RequestHandle
     candidate: CandidateText
     tokens: int = 0  # received
     cancelled: bool = False  # told to the executor
@@ -70,7 +70,7 @@ class LeaderSession:
         self._reader = threading.Thread(target=self._run, name="response-reader")
         self._reader.start()
 
-    def submit(self, handle: TorchHandle, stop_words: list[list[int]]) -> None:
+    def submit(self, handle: RequestHandle, stop_words: list[list[int]]) -> None:
         """Enqueues all candidates. Raises EngineError when the queue is full or the session has ended."""
         request, sampling = handle.request, handle.request.sampling
         allotted = None
@@ -104,7 +104,7 @@ class LeaderSession:
                 self._progress_s = time.perf_counter()
             self._running.update(zip(ids, sequences, strict=True))
 
-    def cancel(self, handle: TorchHandle) -> None:
+    def cancel(self, handle: RequestHandle) -> None:
         """Ends a request for its caller at once; the executor follows with its next step.
 
         A request still queued keeps its place there until it becomes active.
@@ -150,7 +150,7 @@ class LeaderSession:
         if self._closing:
             raise EngineError("the generator is closed")
 
-    def _end(self, handle: TorchHandle, reason: FinishReason) -> None:
+    def _end(self, handle: RequestHandle, reason: FinishReason) -> None:
         """Ends what is left of a request for its caller, and tells the executor."""
         with self._lock:
             for number, sequence in self._running.items():
@@ -222,7 +222,7 @@ class LeaderSession:
             if piece.final:
                 del self._running[number]
 
-    def _fail_handle(self, handle: TorchHandle, error: CommentaryError) -> None:
+    def _fail_handle(self, handle: RequestHandle, error: CommentaryError) -> None:
         """With the lock held: one candidate was refused, so the request is; its other candidates end too."""
         handle.fail(error)
         for number, sequence in self._running.items():

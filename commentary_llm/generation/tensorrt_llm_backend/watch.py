@@ -18,7 +18,7 @@ import numpy as np
 
 from commentary_llm.errors import CommentaryError, RankLostError
 
-from ..torch_backend.peers import Peers
+from ..peers import Peers
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from commentary_llm.errors import ConfigError, EngineError
 
-from ..torch_backend.peers import Peers
+from ..peers import Peers
 from .config import TensorRTLLMConfig
 from .connect import connect, open_executor
 from .watch import Heartbeat, Word, end_follower

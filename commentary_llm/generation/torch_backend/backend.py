@@ -14,12 +14,12 @@ from checkpoints.llama import read_config
 from checkpoints.manifest import Manifest, load_manifest, read_manifest
 from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError
 
+from ..peers import Peers, RankTimeouts
 from .collectives import Collectives, MpiCollectives, SoloCollectives
 from .config import ModelConfig, model_config
 from .kernels import select_kernels
 from .kv_cache import KVCache
 from .model import LlamaShard
-from .peers import Peers, RankTimeouts
 from .protocol import StepPlan, message_capacity
 from .runner import StepRunner
 from .weights import load_shard

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 
-from .peers import GATHER_TAG, REDUCE_TAG, Peers, PersistentExchange, RankInfo
+from ..peers import GATHER_TAG, REDUCE_TAG, Peers, PersistentExchange, RankInfo
 
 
 class Collectives(Protocol):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from commentary_llm.errors import ConfigError, EngineError, InputError
 
+from ..handle import RequestHandle
 from ..interface import GenerationHandle, GenerationRequest
 from ..sampling import check_params
 from .backend import TorchBackendConfig
-from .handle import TorchHandle
 from .loop import DecodeLoop
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TorchGenerator:
         """See `Generator.submit`. Raises InputError for a prompt or parameters that can never run, EngineError."""
         return self._submit(request)
 
-    def _submit(self, request: GenerationRequest) -> TorchHandle:
+    def _submit(self, request: GenerationRequest) -> RequestHandle:
         sampling = request.sampling
         check_params(sampling)
         prompt = tuple(self._tokenizer.encode(request.prefix + request.text))
@@ -70,13 +70,13 @@ class TorchGenerator:
                 f"a prompt of {len(prompt)} tokens and {sampling.max_new_tokens} new ones exceed max_context "
                 f"{self._config.max_context}; shorten the prompt or open the generator with more"
             )
-        handle = TorchHandle(request, prompt)
+        handle = RequestHandle(request, prompt)
         self._loop.submit(handle)
         return handle
 
     def cancel(self, handle: GenerationHandle) -> None:
         """See `Generator.cancel`."""
-        if not isinstance(handle, TorchHandle):
+        if not isinstance(handle, RequestHandle):
             raise EngineError(f"cancel was given a {type(handle).__name__}, expected a handle of this generator")
         self._loop.cancel(handle)
 

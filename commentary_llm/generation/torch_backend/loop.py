@@ -11,13 +11,13 @@ import torch
 
 from commentary_llm.errors import CommentaryError, EngineError, RankLostError
 
+from ..handle import RequestHandle
 from ..interface import FinishReason
+from ..peers import Peers
 from ..sampling import token_logprobs
 from ..tokenizer import Tokenizer
 from .backend import RankBackend, TorchBackendConfig, connect, load_backend
 from .candidate import Candidate
-from .handle import TorchHandle
-from .peers import Peers
 from .protocol import Kind, PlanSender
 from .scheduler import LogitsRow, ScheduledRequest, Scheduler, Sequence, Step
 
@@ -34,13 +34,13 @@ class DecodeLoop:
         self._config, self._comm = config, comm
         self._scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting)
         self._changed = threading.Condition()
-        self._inbox: list[TorchHandle] = []
-        self._cancelled: list[TorchHandle] = []
+        self._inbox: list[RequestHandle] = []
+        self._cancelled: list[RequestHandle] = []
         self._closing = False
         self._queued = 0  # in the inbox or waiting in the scheduler
         self._ready = threading.Event()
         self._error: CommentaryError | None = None
-        self._requests: dict[ScheduledRequest, TorchHandle] = {}
+        self._requests: dict[ScheduledRequest, RequestHandle] = {}
         self._candidates: dict[Sequence, Candidate] = {}
         self._next_id = 0
         self._backend: RankBackend | None = None
@@ -59,7 +59,7 @@ class DecodeLoop:
             raise EngineError("the model was not loaded in time; is the disk that holds the shards answering?")
         return self._backend, self._tokenizer
 
-    def submit(self, handle: TorchHandle) -> None:
+    def submit(self, handle: RequestHandle) -> None:
         """Queues a request. Raises EngineError when the queue is full or the loop has ended, RankLostError."""
         with self._changed:
             self._raise_ended()
@@ -71,7 +71,7 @@ class DecodeLoop:
             self._inbox.append(handle)
             self._changed.notify()
 
-    def cancel(self, handle: TorchHandle) -> None:
+    def cancel(self, handle: RequestHandle) -> None:
         """Asks for the end of a request; finished ones stay as they are."""
         with self._changed:
             if not handle.finished:
@@ -192,7 +192,7 @@ class DecodeLoop:
             handle.complete(completion)
         self._scheduler.remove(request)
 
-    def _candidate(self, handle: TorchHandle, index: int) -> Candidate:
+    def _candidate(self, handle: RequestHandle, index: int) -> Candidate:
         assert self._tokenizer is not None
         return Candidate(index, handle.request.sampling, handle.prompt, self._tokenizer, self._tokenizer.eos_token_ids)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from commentary_llm.errors import EngineError, RankLostError
 
-from .peers import PLAN_TAG, Peers
+from ..peers import PLAN_TAG, Peers
 
 _MAGIC = 0x434C4C4D31  # "CLLM1"
 _HEADER, _COPY, _SPAN = 6, 3, 4

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from commentary_llm.errors import CommentaryError, ConfigError, RankLostError
 
+from ..peers import Peers
 from .backend import TorchBackendConfig, connect, load_backend
-from .peers import Peers
 from .protocol import Kind, PlanReceiver
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ def generate(mode: str) -> None:
     from commentary_llm.errors import CommentaryError
     from commentary_llm.generation import GenerationRequest, SamplingParams
     from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
+    from commentary_llm.generation.peers import RankTimeouts
     from commentary_llm.generation.tensorrt_llm_backend.config import TensorRTLLMConfig
     from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-    from commentary_llm.generation.torch_backend.peers import RankTimeouts
     from commentary_llm.home import llm_engines_dir, shards_dir
 
     comm = MPI.COMM_WORLD

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from commentary_llm.errors import CommentaryError, EngineError
 
-from ..interface import Completion, GenerationRequest, TokenChunk
+from .interface import Completion, GenerationRequest, TokenChunk
 
 
-class TorchHandle:
-    """GenerationHandle of the torch backend; filled by the scheduler thread."""
+class RequestHandle:
+    """GenerationHandle of every backend; filled by the thread that hears of its tokens."""
 
     def __init__(self, request: GenerationRequest, prompt: tuple[int, ...]) -> None:
         self.request = request
