@@ -26,8 +26,8 @@ EVALUATION = "evaluation.json"
 def run_evaluate(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs the `evaluate` command on every rank.
 
-    Rank 0 prints a table to standard error and one line of JSON to standard output. Bad scores are results, not failures: the exit code tells only whether the match was replayed. Raises
-    CommentaryError on rank 0.
+    Rank 0 prints a table to standard error and one line of JSON to standard output. Bad scores are results, not
+    failures: the exit code tells only whether the match was replayed. Raises CommentaryError on rank 0.
     """
     result = replay_match(args, comm)
     if result is None:
