@@ -25,6 +25,11 @@ class Library:
                 f"the package {kind} cannot be imported ({error}); install it with "
                 f"`pip install 'commentary-llm[{EXTRAS[kind]}]'`, or choose another speech runtime"
             ) from error
+        if not hasattr(self.api, "__version__"):  # a bare folder of this name on the path imports too
+            raise ConfigError(
+                f"what Python finds as {kind} ({list(self.api.__path__)}) is no TensorRT: take it off the path, or "
+                f"install the package with `pip install 'commentary-llm[{EXTRAS[kind]}]'`"
+            )
         self.kind = kind
         self.version = str(self.api.__version__)
         self._errors: list[str] = []

@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def environment_of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what the script that runs the suite has set: the scripts under test leave such settings as they are."""
+    for name in list(os.environ):
+        if name.startswith(("OMPI_", "PRTE_")):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def mpi_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """mpirun on the PATH, as the launch scripts put it there; allowed for root."""

@@ -17,6 +17,7 @@ from tensorrt_machine import Machine
 
 from asr_tts.runtime import open_runtime
 from asr_tts.runtime.profiles import write_profiles
+from asr_tts.runtime.tensorrt_library import Library
 from asr_tts.runtime.tensorrt_runtime import GpuTensor, TensorRtRuntime
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
@@ -324,6 +325,15 @@ def test_says_what_is_not_installed(machine: Machine, engine: Path, monkeypatch:
     open_library.cache_clear()
     with pytest.raises(ConfigError, match=r"package tensorrt_rtx cannot be imported .*commentary-llm\[rtx\]"):
         open_runtime(engine, "tensorrt_rtx")
+
+
+def test_a_folder_of_the_librarys_name_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)  # so that the end of the test forgets the folder
+    del sys.modules["tensorrt"]
+    with pytest.raises(ConfigError, match=r"what Python finds as tensorrt .* is no TensorRT"):
+        Library("tensorrt")
 
 
 def test_the_double_has_what_the_library_has() -> None:
