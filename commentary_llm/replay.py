@@ -30,10 +30,9 @@ from commentary_llm.pipeline.clock import Pace, StreamClock, StreamTimes
 from commentary_llm.pipeline.hearing import RecordedHearing
 from commentary_llm.pipeline.outputs import REPORT, SOUND, ReplayOutputs
 from commentary_llm.pipeline.record import CueRecord, ReplaySummary
-from commentary_llm.ranks import go_ahead
 from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
-from commentary_llm.runs import BED_RATE_HZ, interruptible, summary_of, title_of, uninterruptible
+from commentary_llm.runs import BED_RATE_HZ, interruptible, prepared_on_rank_0, summary_of, title_of, uninterruptible
 from commentary_llm.stadium import StadiumTrack, ensure_stadium_track, moments
 
 if TYPE_CHECKING:
@@ -139,17 +138,15 @@ def replay_match(args: argparse.Namespace, comm: MPI.Comm | None) -> ReplayResul
     Raises CommentaryError on rank 0. A rank above 0 leaves by SystemExit when rank 0 closes the engine, and gets None
     when rank 0 has refused the input.
     """
-    if comm is not None and comm.Get_rank() > 0:
-        if go_ahead(comm):
-            return None  # rank 0 has refused the input and says so
-        CommentaryEngine.start(EngineConfig.build(**engine_options(args)), comm=comm)
-    try:
+
+    def prepare() -> tuple[ReplayPlan, ReplayOutputs]:
         plan = plan_replay(args)
-        outputs = ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
-    except CommentaryError:
-        go_ahead(comm, 1)
-        raise
-    go_ahead(comm)
+        return plan, ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
+
+    prepared = prepared_on_rank_0(args, comm, prepare)
+    if prepared is None:
+        return None
+    plan, outputs = prepared
     console = Console(stderr=True)
     for warning in plan.recording.warnings:
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)

@@ -1,21 +1,50 @@
-"""What a replay and a live run have in common at their end: how they are stopped, and what they add up to."""
+"""What a replay and a live run have in common: how ranks start, how they are stopped, and what they add up to."""
 
 from __future__ import annotations
 
+import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
 
 from asr_tts.audio.mixer import MixReport
 from asr_tts.recognizer.word_error import word_errors
+from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
+from commentary_llm.errors import CommentaryError
 from commentary_llm.match import MatchInfo, MatchState
 from commentary_llm.pipeline.record import CueRecord, ReplaySummary
+from commentary_llm.ranks import go_ahead
 from commentary_llm.report.summary import branch_figures, summarise
 
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+T = TypeVar("T")
+
 BED_RATE_HZ = 22_050  # of the crowd under the speech
+
+
+def prepared_on_rank_0(args: argparse.Namespace, comm: MPI.Comm | None, prepare: Callable[[], T]) -> T | None:
+    """What `prepare` made of the input on rank 0, before any rank has loaded a model; called on every rank.
+
+    Raises CommentaryError on rank 0 when `prepare` does. A rank above 0 serves the engine from here and leaves by
+    SystemExit when rank 0 closes it; it gets None when rank 0 has refused the input and says so.
+    """
+    if comm is not None and comm.Get_rank() > 0:
+        if go_ahead(comm):
+            return None
+        CommentaryEngine.start(EngineConfig.build(**engine_options(args)), comm=comm)
+    try:
+        prepared = prepare()
+    except CommentaryError:
+        go_ahead(comm, 1)
+        raise
+    go_ahead(comm)
+    return prepared
 
 
 def title_of(state: MatchState) -> str:

@@ -29,10 +29,9 @@ from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.pipeline.clock import StreamClock
 from commentary_llm.pipeline.outputs import REPORT, SOUND, ReplayOutputs
-from commentary_llm.ranks import go_ahead
 from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
-from commentary_llm.runs import BED_RATE_HZ, interruptible, summary_of, title_of, uninterruptible
+from commentary_llm.runs import BED_RATE_HZ, interruptible, prepared_on_rank_0, summary_of, title_of, uninterruptible
 from commentary_llm.stadium import moments
 
 if TYPE_CHECKING:
@@ -95,17 +94,15 @@ def plan_serve(args: argparse.Namespace) -> ServePlan:
 
 def run_serve(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs the `serve` command on every rank. Returns rank 0's exit code; raises CommentaryError there."""
-    if comm is not None and comm.Get_rank() > 0:
-        if go_ahead(comm):
-            return 0  # rank 0 has refused the input and says so
-        CommentaryEngine.start(EngineConfig.build(**engine_options(args)), comm=comm)
-    try:
+
+    def prepare() -> tuple[ServePlan, ReplayOutputs]:
         plan = plan_serve(args)
-        outputs = ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
-    except CommentaryError:
-        go_ahead(comm, 1)
-        raise
-    go_ahead(comm)
+        return plan, ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
+
+    prepared = prepared_on_rank_0(args, comm, prepare)
+    if prepared is None:
+        return ExitCode.OK
+    plan, outputs = prepared
     with interruptible():
         return _Live(plan, outputs, comm).run()
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
-from commentary_llm.errors import CommentaryError, EngineError
+from commentary_llm.errors import CommentaryError, EngineError, InputError
 
 from .interface import Completion, GenerationRequest, TokenChunk
+from .sampling import check_params
+from .tokenizer import Tokenizer
+
+_SWITCH_INTERVAL_S = 0.0002
+
+
+def pass_tokens_on_promptly() -> None:
+    """Lets threads of a backend take the interpreter back within 0.2 ms.
+
+    Every torch, MPI and executor call gives the interpreter lock away for a moment. With Python's default of 5 ms a
+    busy thread of the caller would keep it that long each time, several hundred times a token.
+    """
+    sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
 
 
 class RequestHandle:
@@ -73,3 +87,12 @@ class RequestHandle:
             self._error = error if isinstance(error, CommentaryError) else EngineError(str(error))
             self._finished.set()
             self._chunks.put(None)
+
+
+def handle_for(request: GenerationRequest, tokenizer: Tokenizer) -> RequestHandle:
+    """A handle with the request's prompt in tokens. Raises InputError for wrong parameters or an empty prompt."""
+    check_params(request.sampling)
+    prompt = tuple(tokenizer.encode(request.prefix + request.text))
+    if not prompt:
+        raise InputError("the prompt is empty, expected at least one token")
+    return RequestHandle(request, prompt)

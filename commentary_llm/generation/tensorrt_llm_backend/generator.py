@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,8 @@ from checkpoints.tensorrt_llm.artifact import TOKENIZER_FOLDER, rank_file
 from checkpoints.tensorrt_llm.machine import TENSORRT_LLM_VERSION
 from commentary_llm.errors import CommentaryError, ConfigError, EngineError, InputError, RankLostError
 
-from ..handle import RequestHandle
+from ..handle import RequestHandle, handle_for, pass_tokens_on_promptly
 from ..interface import GenerationHandle, GenerationRequest
-from ..sampling import check_params
 from ..tokenizer import Tokenizer
 from .config import TensorRTLLMConfig
 from .connect import Rank, connect, open_executor
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SWITCH_INTERVAL_S = 0.0002
-
 
 class TensorRTLLMGenerator:
     """Generator over all ranks of `comm`. Thread-safe. A context manager: leaves by `close()`."""
@@ -40,8 +36,7 @@ class TensorRTLLMGenerator:
                 f"the generator opens on rank 0; rank {comm.Get_rank()} has to serve_tensorrt_llm_generator"
             )
         self._config = config
-        # A busy thread of the caller would keep each new token from the reader for Python's default of 5 ms.
-        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
+        pass_tokens_on_promptly()
         self._member: Rank = connect(config, comm)
         facts = self._member.facts
         self._options = facts.options
@@ -81,22 +76,17 @@ class TensorRTLLMGenerator:
         `cached_tokens` counts whole KV blocks that were reused. Raises InputError for a prompt or parameters that can
         never run (the library itself would cut the completion short without a word), EngineError.
         """
-        sampling = request.sampling
-        check_params(sampling)
-        prompt = tuple(self._tokenizer.encode(request.prefix + request.text))
-        if not prompt:
-            raise InputError("the prompt is empty, expected at least one token")
+        sampling, handle = request.sampling, handle_for(request, self._tokenizer)
         if sampling.candidates > self._options.max_batch_size:
             raise InputError(
                 f"{sampling.candidates} candidates do not fit max_batch_size {self._options.max_batch_size} of the "
                 "engines"
             )
-        if len(prompt) + sampling.max_new_tokens > self._options.max_seq_len:
+        if handle.prompt_tokens + sampling.max_new_tokens > self._options.max_seq_len:
             raise InputError(
-                f"a prompt of {len(prompt)} tokens and {sampling.max_new_tokens} new ones exceed max_seq_len "
+                f"a prompt of {handle.prompt_tokens} tokens and {sampling.max_new_tokens} new ones exceed max_seq_len "
                 f"{self._options.max_seq_len} of the engines; shorten the prompt or build engines for more"
             )
-        handle = RequestHandle(request, prompt)
         self._session.submit(handle, stop_words_of(self._tokenizer, sampling.stop))
         return handle
 

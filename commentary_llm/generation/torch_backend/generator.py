@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 from commentary_llm.errors import ConfigError, EngineError, InputError
 
-from ..handle import RequestHandle
+from ..handle import RequestHandle, handle_for, pass_tokens_on_promptly
 from ..interface import GenerationHandle, GenerationRequest
-from ..sampling import check_params
 from .backend import TorchBackendConfig
 from .loop import DecodeLoop
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 log = logging.getLogger(__name__)
-
-_SWITCH_INTERVAL_S = 0.0002
 
 
 class TorchGenerator:
@@ -31,9 +27,7 @@ class TorchGenerator:
             raise ConfigError(f"the generator opens on rank 0; rank {comm.Get_rank()} has to serve_torch_generator")
         self._config = config
         self._ranks = 1 if comm is None else comm.Get_size()
-        # Every torch and MPI call gives the interpreter lock away for a moment. With the default of 5 ms a busy thread
-        # of the caller would keep it that long each time, several hundred times a token.
-        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
+        pass_tokens_on_promptly()
         self._loop = DecodeLoop(config, comm)
         backend, self._tokenizer = self._loop.start()
         self._description = (
@@ -55,22 +49,14 @@ class TorchGenerator:
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
         """See `Generator.submit`. Raises InputError for a prompt or parameters that can never run, EngineError."""
-        return self._submit(request)
-
-    def _submit(self, request: GenerationRequest) -> RequestHandle:
-        sampling = request.sampling
-        check_params(sampling)
-        prompt = tuple(self._tokenizer.encode(request.prefix + request.text))
-        if not prompt:
-            raise InputError("the prompt is empty, expected at least one token")
+        sampling, handle = request.sampling, handle_for(request, self._tokenizer)
         if sampling.candidates > self._config.max_batch:
             raise InputError(f"{sampling.candidates} candidates do not fit max_batch {self._config.max_batch}")
-        if len(prompt) + sampling.max_new_tokens > self._config.max_context:
+        if handle.prompt_tokens + sampling.max_new_tokens > self._config.max_context:
             raise InputError(
-                f"a prompt of {len(prompt)} tokens and {sampling.max_new_tokens} new ones exceed max_context "
+                f"a prompt of {handle.prompt_tokens} tokens and {sampling.max_new_tokens} new ones exceed max_context "
                 f"{self._config.max_context}; shorten the prompt or open the generator with more"
             )
-        handle = RequestHandle(request, prompt)
         self._loop.submit(handle)
         return handle
 
