@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from commentary_llm.generation.torch_backend.cuda.layout import STAGE_INPUTS, TILE_ROWS, pack, paired
+from commentary_llm.generation.torch_backend.cuda.layout import CHUNK_BYTES, CHUNK_INPUTS, CLUSTER_BLOCKS, pack, paired
 
 
 def tensor_core_product(fragment: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -32,9 +32,10 @@ def test_packed_matrix_multiplies_like_the_plain_one(rows: int, inputs: int) -> 
     x = torch.randint(-127, 128, (inputs,), generator=draw)
     packed = pack(values, scales)
     assert packed.inputs == inputs
-    assert len(packed.weights) == packed.tiles * packed.stages * TILE_ROWS * STAGE_INPUTS
-    chunks = packed.weights.view(packed.tiles, packed.stages * STAGE_INPUTS // 32, 32, 4, 4)
-    padded = torch.nn.functional.pad(x, (0, packed.stages * STAGE_INPUTS - inputs))
+    assert packed.chunks % CLUSTER_BLOCKS == 0
+    assert len(packed.weights) == packed.tiles * packed.chunks * CHUNK_BYTES
+    chunks = packed.weights.view(packed.tiles, packed.chunks, 32, 4, 4)
+    padded = torch.nn.functional.pad(x, (0, packed.chunks * CHUNK_INPUTS - inputs))
     found = torch.cat(
         [sum(tensor_core_product(c, padded[32 * i :][:32]) for i, c in enumerate(tile)) for tile in chunks]
     )
