@@ -49,22 +49,37 @@ class ShardWeights(Generic[M]):
     size_bytes: int
 
 
+class TensorSource(Protocol):
+    """Where tensors come from; an open safetensors file is one."""
+
+    def get_tensor(self, name: str) -> torch.Tensor: ...
+
+
 def load_shard(
     path: Path, config: ModelConfig, maker: MatrixMaker[M], device: torch.device, rebuild: str
 ) -> ShardWeights[M]:
     """Reads `rank{r}.safetensors`. Raises ArtifactError, naming the tensor and the command that rebuilds the file."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            return _Reader(file, path, config, maker, rebuild).read()
+            return read_shard(file, config, maker, str(path), rebuild)
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; build it with `{rebuild}`") from None
     except SafetensorError as error:
         raise ArtifactError(f"{path} is damaged ({error}); rebuild it with `{rebuild}`") from None
 
 
+def read_shard(
+    source: TensorSource, config: ModelConfig, maker: MatrixMaker[M], where: str, rebuild: str
+) -> ShardWeights[M]:
+    """One rank's layers from tensors named as in its shard. Raises ArtifactError where one has another shape."""
+    return _Reader(source, where, config, maker, rebuild).read()
+
+
 class _Reader(Generic[M]):
-    def __init__(self, file: safe_open, path: Path, config: ModelConfig, maker: MatrixMaker[M], rebuild: str) -> None:
-        self._file, self._path, self._config, self._maker, self._rebuild = file, path, config, maker, rebuild
+    def __init__(
+        self, source: TensorSource, where: str, config: ModelConfig, maker: MatrixMaker[M], rebuild: str
+    ) -> None:
+        self._source, self._where, self._config, self._maker, self._rebuild = source, where, config, maker, rebuild
         self._expected = config.local.tensors()
         self._size_bytes = 0
 
@@ -123,10 +138,10 @@ class _Reader(Generic[M]):
         return self._tensor(name, self._expected[name], torch.float32)
 
     def _tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        tensor: torch.Tensor = self._file.get_tensor(name)
+        tensor: torch.Tensor = self._source.get_tensor(name)
         if tuple(tensor.shape) != shape or tensor.dtype != dtype:
             raise ArtifactError(
-                f"{self._path}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}; "
+                f"{self._where}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}; "
                 f"rebuild it with `{self._rebuild}`"
             )
         self._size_bytes += tensor.numel() * tensor.element_size()
