@@ -18,8 +18,6 @@ from .region import EMPTY, PeerRegion
 
 _HEAD_DIMS = (64, 128)  # compiled
 _SPLIT_POSITIONS = 64  # of a head that one block attends to, where blocks are to spare
-# 8 KB copies of each multiprocessor on their way at a time; more queue up before the numbers that blocks wait for.
-_COPIES_IN_FLIGHT = 4
 
 
 @dataclass(frozen=True)
@@ -188,5 +186,5 @@ class DecodeStep:
         step.cache_slots, step.max_context = self._cache.shape[1], self._cache.shape[4]
         step.rank, step.ranks = rank, ranks
         step.first_id, step.local_vocabulary = rank * local.vocabulary, local.vocabulary
-        step.copies_in_flight, step.epsilon = _COPIES_IN_FLIGHT, model.norm_eps
+        step.epsilon = model.norm_eps
         return step

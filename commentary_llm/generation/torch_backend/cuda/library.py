@@ -54,7 +54,7 @@ class StepParameters(ctypes.Structure):
             )
         ),
         *((name, _INT) for name in ("splits", "rank", "ranks", "first_id", "local_vocabulary")),
-        *((name, _INT) for name in ("layer_half", "down_half", "ring_stages", "readers", "copies_in_flight")),
+        *((name, _INT) for name in ("layer_half", "down_half", "ring_stages", "readers")),
         ("epsilon", ctypes.c_float),
     ]
 

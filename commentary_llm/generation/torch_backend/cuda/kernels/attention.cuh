@@ -10,7 +10,7 @@ struct Attention : Products<kMost, kDim> {
     using Base::kTokens, Base::lane, Base::shared, Base::step, Base::warp;
     using Base::Base;
 
-    static constexpr int kAtOnce = 4;                  // positions a lane has in flight
+    static constexpr int kAtOnce = 2;                  // positions a lane has in flight
     static constexpr int kLanes = kDim / 8;            // that share a position
     static constexpr int kGroups = kThreads / kLanes;  // positions that the block works on
 

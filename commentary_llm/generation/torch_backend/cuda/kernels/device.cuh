@@ -28,7 +28,10 @@ constexpr unsigned kEmpty = 0xffffffffu;
 
 // Blocks of a cluster; each takes its part of every product's inputs. Clusters of two use every multiprocessor (of four,
 // 120 to 128 of a Hopper's 132); but eight tokens' activations only fit beside the ring in quarters.
-__host__ __device__ constexpr int cluster_for(int tokens) { return tokens == kMaxTokens ? kMaxCluster : 2; }
+#ifndef CL
+#define CL tokens == kMaxTokens ? kMaxCluster : 2
+#endif
+__host__ __device__ constexpr int cluster_for(int tokens) { return CL; }
 
 // An INT8 matrix of every layer: (layers, tiles, chunks, 512) bytes in fragment order, scales (layers, tiles * 16).
 struct Matrix {
@@ -65,7 +68,7 @@ struct Step {
     int layers, hidden, head_dim, heads, kv_heads, max_context, cache_slots, splits;
     int rank, ranks, first_id, local_vocabulary;
     int layer_half, down_half;       // halves of the mailboxes that the first use in this step takes
-    int ring_stages, readers, copies_in_flight;
+    int ring_stages, readers;
     float epsilon;
 };
 

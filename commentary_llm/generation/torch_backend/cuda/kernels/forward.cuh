@@ -1,7 +1,6 @@
 // The whole pass: embedding, layers, head.
 #pragma once
 #include "attention.cuh"
-#include "rows.cuh"
 
 namespace decode {
 
@@ -42,23 +41,21 @@ struct Forward : Attention<kMost, kDim> {
         int kind = 0, layer = 0, first = 0, count = 0;
         bool opens = false;  // a product: its inputs are to be taken
 
-        __device__ void begin(const Step& step) {
-            const Tiles<kCluster> tiles(step.matrices[kind]);
+        __device__ void begin(const Tiles& tiles) {
             first = tiles.first;
             count = min(kRoundTiles, tiles.count);
             opens = true;
         }
 
-        __device__ Round next(const Step& step) const {
+        __device__ Round next(const Tiles* tiles, int layers) const {
             Round later = *this;
-            const Tiles<kCluster> tiles(step.matrices[kind]);
             later.first += count;
-            later.count = min(kRoundTiles, tiles.first + tiles.count - later.first);
+            later.count = min(kRoundTiles, tiles[kind].first + tiles[kind].count - later.first);
             later.opens = false;
             if (later.count > 0) return later;
-            later.kind = kind == kDown ? (layer + 1 == step.layers ? kHead : kQkv) : kind + 1;
+            later.kind = kind == kDown ? (layer + 1 == layers ? kHead : kQkv) : kind + 1;
             later.layer = layer + (kind == kDown);
-            if (kind != kHead) later.begin(step);
+            if (kind != kHead) later.begin(tiles[later.kind]);
             return later;
         }
     };
@@ -75,23 +72,20 @@ struct Forward : Attention<kMost, kDim> {
         for (int i = threadIdx.x; i < count4; i += kThreads) copy_async(shared.norm + 4 * i, norm + begin + 4 * i);
     }
 
-    // Row by row the block's part of the inputs, as digits.
     __device__ void take_inputs(const Matrix& matrix, int kind, int layer) {
-        if (kind == kOut) {
-            AttendedRow<Base, kDim> row{*this, boxes.attended(layer)};
-            quantize(matrix, row);
-        } else if (kind == kDown) {
-            PlainRow<Base> row{*this, boxes.activated(layer), matrix.inputs};
-            quantize(matrix, row);
-        } else {
-            NormRow<Base> row{*this, kind == kGateUp ? boxes.out(layer, step.rank) : boxes.down(layer - 1, step.rank), kind == kQkv && layer == 0};
-            quantize(matrix, row);
-        }
+        typename Base::Source source;
+        source.splits = kind == kOut;
+        source.residual = kind != kOut && kind != kDown;
+        source.first = kind == kQkv && layer == 0;
+        source.parts = source.residual && !source.first ? step.ranks : 1;
+        source.width = source.residual ? step.hidden : matrix.inputs;
+        source.box = kind == kOut ? boxes.attended(layer) : kind == kDown ? boxes.activated(layer) : kind == kGateUp ? boxes.out(layer, step.rank) : boxes.down(layer - 1, step.rank);
+        quantize(matrix, source);
     }
 
     __device__ void run() {
         Round round;
-        round.begin(step);
+        round.begin(shared.ring.tiles[kQkv]);
         fetch(round, half ^ 1);
         prepare();
         embed();
@@ -106,7 +100,7 @@ struct Forward : Attention<kMost, kDim> {
                 take_inputs(matrix, round.kind, round.layer);
                 emptying(Boxes::emptied_after(round.kind));
             }
-            const Round later = round.next(step);
+            const Round later = round.next(shared.ring.tiles, step.layers);
             fetch(later, half ^ 1);
             product(matrix, round.count);
             join();
@@ -130,90 +124,61 @@ struct Forward : Attention<kMost, kDim> {
         }
     }
 
+    // Two rows of a token at a time: neighbours, which a rotation turns together, or the same one of gate and up.
     __device__ __forceinline__ void finish(const Round& round) {
-        if (round.kind == kQkv) {
-            finish_qkv(round.layer, round.first, round.count);
-        } else if (round.kind == kGateUp) {
-            finish_gate_up(round.layer, round.first, round.count);
-        } else if (round.kind == kHead) {
-            finish_head(round.first, round.count);
-        } else {
-            finish_part(round.kind == kOut, round.layer, round.first, round.count);
+        const bool normed = round.kind != kOut && round.kind != kDown;
+        const int stride = round.kind == kGateUp ? 1 : 2, other = round.kind == kGateUp ? kPairs : 1;
+        for (int i = first_element(); i < round.count * kPairs * step.count; i += kElementStep) {
+            const int pair = i % kPairs, tile = i / kPairs % round.count, token = i / kPairs / round.count;
+            float squares;
+            float2 v = values(tile, pair * stride, pair * stride + other, token, squares);
+            if (normed) {
+                const float root = rsqrtf(squares / step.hidden + step.epsilon);
+                v.x *= root;
+                v.y *= root;
+            }
+            const int row = (round.first + tile) * kTileRows + 2 * pair;
+            if (round.kind == kQkv) {
+                finish_qkv(round.layer, row, token, v);
+            } else if (round.kind == kGateUp) {
+                const int index = (round.first + tile) * kPairs + pair, width = step.matrices[kDown].inputs;
+                if (index < width) write_box(boxes.activated(round.layer) + token * width + index, v.x / (1.0f + __expf(-v.x)) * v.y);
+            } else if (round.kind == kHead) {
+                finish_head(row, token, v);
+            } else if (row < step.hidden) {
+                for (int rank = 0; rank < step.ranks; ++rank) {
+                    float* box = round.kind == kOut ? boxes.out(round.layer, rank) : boxes.down(round.layer, rank);
+                    write_box(box + (step.rank * kMaxTokens + token) * step.hidden + row, v);
+                }
+            }
         }
     }
 
-    __device__ __forceinline__ float root(float squares) const { return rsqrtf(squares / step.hidden + step.epsilon); }
-
-    __device__ void finish_qkv(int layer, int first, int count) {
+    __device__ __forceinline__ void finish_qkv(int layer, int row, int token, float2 v) {
         const int query_rows = step.heads * kDim, key_rows = step.kv_heads * kDim, all_rows = query_rows + 2 * key_rows;
-        for (int i = first_element(); i < count * kPairs * step.count; i += kElementStep) {
-            const int pair = i % kPairs, tile = i / kPairs % count, token = i / (kPairs * count);
-            const int row = (first + tile) * kTileRows + 2 * pair;
-            if (row >= all_rows) continue;
-            float v[2], squares;
-            values(v, tile, {2 * pair, 2 * pair + 1}, token, squares);
-            const float r = root(squares);
-            float a = v[0] * r, b = v[1] * r;
-            if (row < query_rows + key_rows) {
-                const float2 t = shared.turns[token * (kDim / 2) + row % kDim / 2];
-                const float turned = a * t.x - b * t.y;
-                b = a * t.y + b * t.x;
-                a = turned;
-            }
-            if (row < query_rows) {
-                const float scale = rsqrtf(static_cast<float>(kDim));
-                a *= scale;
-                b *= scale;
-            } else {
-                const int of = row - query_rows, kind = of >= key_rows, head = (of - kind * key_rows) / kDim;
-                const __half2 stored = __floats2half2_rn(a, b);
-                *reinterpret_cast<__half2*>(cache_at(step, layer, step.slots[token], head, kind) + static_cast<int64_t>(step.positions[token]) * kDim + of % kDim) = stored;
-                a = __low2float(stored);  // as later steps will read it
-                b = __high2float(stored);
-            }
-            write_box(boxes.heads(layer) + static_cast<int64_t>(token) * all_rows + row, make_float2(a, b));
+        if (row >= all_rows) return;
+        if (row < query_rows + key_rows) {
+            const float2 t = shared.turns[token * (kDim / 2) + row % kDim / 2];
+            v = make_float2(v.x * t.x - v.y * t.y, v.x * t.y + v.y * t.x);
         }
+        if (row < query_rows) {
+            const float scale = rsqrtf(static_cast<float>(kDim));
+            v.x *= scale;
+            v.y *= scale;
+        } else {
+            const int of = row - query_rows, kind = of >= key_rows, head = (of - kind * key_rows) / kDim;
+            const __half2 stored = __floats2half2_rn(v.x, v.y);
+            *reinterpret_cast<__half2*>(cache_at(step, layer, step.slots[token], head, kind) + static_cast<int64_t>(step.positions[token]) * kDim + of % kDim) = stored;
+            v = __half22float2(stored);  // as later steps will read it
+        }
+        write_box(boxes.heads(layer) + token * all_rows + row, v);
     }
 
-    __device__ void finish_part(bool out, int layer, int first, int count) {
-        for (int i = first_element(); i < count * kTileRows * step.count; i += kElementStep) {
-            const int row_in = i % kTileRows, tile = i / kTileRows % count, token = i / (kTileRows * count);
-            const int row = (first + tile) * kTileRows + row_in;
-            if (row >= step.hidden) continue;
-            float v[1], squares;
-            values(v, tile, {row_in}, token, squares);
-            for (int rank = 0; rank < step.ranks; ++rank) {
-                float* box = out ? boxes.out(layer, rank) : boxes.down(layer, rank);
-                write_box(box + (static_cast<int64_t>(step.rank) * kMaxTokens + token) * step.hidden + row, v[0]);
-            }
-        }
-    }
-
-    __device__ void finish_gate_up(int layer, int first, int count) {  // a tile holds 8 rows of gate and the same 8 of up
-        const int width = step.matrices[kDown].inputs;
-        for (int i = first_element(); i < count * kPairs * step.count; i += kElementStep) {
-            const int row_in = i % kPairs, tile = i / kPairs % count, token = i / (kPairs * count);
-            const int index = (first + tile) * kPairs + row_in;
-            if (index >= width) continue;
-            float v[2], squares;
-            values(v, tile, {row_in, row_in + kPairs}, token, squares);
-            const float r = root(squares), gate = v[0] * r, up = v[1] * r;
-            write_box(boxes.activated(layer) + static_cast<int64_t>(token) * width + index, gate / (1.0f + __expf(-gate)) * up);
-        }
-    }
-
-    __device__ void finish_head(int first, int count) {
-        const int width = step.ranks * step.local_vocabulary;
-        for (int i = first_element(); i < count * kTileRows * step.count; i += kElementStep) {
-            const int row_in = i % kTileRows, tile = i / kTileRows % count, token = i / (kTileRows * count);
-            const int row = (first + tile) * kTileRows + row_in;
-            if (row >= step.local_vocabulary) continue;
-            float v[1], squares;
-            values(v, tile, {row_in}, token, squares);
-            const float logit = v[0] * root(squares);
-            for (int rank = 0; rank < step.ranks; ++rank) {
-                write_box(step.logits[rank] + static_cast<int64_t>(token) * width + step.rank * step.local_vocabulary + row, logit);
-            }
+    __device__ __forceinline__ void finish_head(int row, int token, float2 v) {
+        for (int rank = 0; rank < step.ranks; ++rank) {
+            float* logits = step.logits[rank] + static_cast<int64_t>(token * step.ranks + step.rank) * step.local_vocabulary + row;
+            if (row < step.local_vocabulary) write_box(logits, v.x);
+            if (row + 1 < step.local_vocabulary) write_box(logits + 1, v.y);
         }
     }
 };

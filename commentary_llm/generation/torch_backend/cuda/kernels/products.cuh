@@ -30,8 +30,8 @@ struct Products {
     static constexpr int kColumnBlocks = (kColumns + 7) / 8;
     static constexpr int kWarpsPerToken = kWarps / kTokens;
     static constexpr int kLanesPerToken = 32 * kWarpsPerToken;
-    // float4 that a lane keeps of a row of `inputs`, at most; longer rows take a slower way.
-    static constexpr int keep(int inputs) { return (inputs / 4 / kCluster + kLanesPerToken - 1) / kLanesPerToken; }
+    // float4 of its token's row that a lane has at once: all of it in LLaMA-7B over two ranks. More come in turns.
+    static constexpr int kKeep = kTokens == 1 ? 2 : kTokens == 2 ? 3 : 6;
 
     const Step& step;
     const Shared shared;
@@ -46,76 +46,156 @@ struct Products {
 
     __device__ Products(const Step& s, const Shared& sh) : step(s), shared(sh) { place = warp; }
 
-    // What each lane has of its token's row; `Row` says where the row comes from.
-    template <class Row>
-    __device__ __forceinline__ void quantize(const Matrix& matrix, Row& row) {
+    // Where a product's inputs come from.
+    struct Source {
+        const float* box;  // parts of rows to be summed, or attention's splits
+        int width;         // of a row
+        int parts;         // (parts, kMaxTokens, width)
+        bool splits;       // attention's: (tokens * heads, splits, kDim + 4)
+        bool residual;     // added to the residual stream, which is kept, and then normalised
+        bool first;        // the residual stream begins here
+    };
+
+    __device__ __forceinline__ float* residual_at(int token, int index, int share4) const { return shared.residual + 4 * (token * share4 + index); }
+
+    // Some of the lane's inputs of its token's row; `again` when the residual stream has them already.
+    __device__ __forceinline__ void read(const Source& source, float4 (&v)[kKeep], int token, int begin4, int base, int count4, int share4, bool again) const {
+        if (source.splits) {
+#pragma unroll 1
+            for (int i = 0; i < kKeep; ++i) {
+                const float4 joined = base + i * kLanesPerToken < count4 ? attended(source, token, begin4 + base + i * kLanesPerToken) : zero4();
+#pragma unroll
+                for (int j = 0; j < kKeep; ++j) {
+                    if (i == j) v[j] = joined;
+                }
+            }
+            return;
+        }
+        const float* row = source.box + token * source.width + 4 * (begin4 + base);
+#pragma unroll
+        for (int i = 0; i < kKeep; ++i) {
+            const int index = base + i * kLanesPerToken;
+            v[i] = index < count4 && source.residual && !source.first ? *reinterpret_cast<const float4*>(residual_at(token, index, share4)) : zero4();
+        }
+        if (again && source.residual) return;
+#pragma unroll 1
+        for (int number = 0; number < source.parts; ++number, row += kMaxTokens * source.width) {
+            float4 parts[kKeep];
+            await(parts, [&](int i) -> const float* { return base + i * kLanesPerToken < count4 ? row + 4 * i * kLanesPerToken : nullptr; });
+#pragma unroll
+            for (int i = 0; i < kKeep; ++i) {
+                if (base + i * kLanesPerToken < count4) v[i] = make_float4(v[i].x + parts[i].x, v[i].y + parts[i].y, v[i].z + parts[i].z, v[i].w + parts[i].w);
+            }
+        }
+        if (!source.residual) return;
+#pragma unroll
+        for (int i = 0; i < kKeep; ++i) {
+            const int index = base + i * kLanesPerToken;
+            if (index < count4) *reinterpret_cast<float4*>(residual_at(token, index, share4)) = v[i];
+        }
+    }
+
+    static __device__ __forceinline__ float4 zero4() { return make_float4(0.0f, 0.0f, 0.0f, 0.0f); }
+
+    // Attention's outputs: the splits of a head joined.
+    __device__ __forceinline__ float4 attended(const Source& source, int token, int at4) const {
+        const float* row = source.box + static_cast<int64_t>(token * step.heads + 4 * at4 / kDim) * step.splits * (kDim + 4);
+        float top = -INFINITY, mass = 0.0f;
+        float4 v = zero4();
+        constexpr int kAtOnce = kTokens == kMaxTokens ? 1 : 2;  // splits on their way
+#pragma unroll 1
+        for (int base = 0; base < step.splits; base += kAtOnce) {
+            float4 both[2 * kAtOnce];
+            await(both, [&](int i) -> const float* {
+                const int split = base + i / 2;
+                return split < step.splits ? row + split * (kDim + 4) + (i % 2 ? kDim : 4 * at4 % kDim) : nullptr;
+            });
+#pragma unroll
+            for (int i = 0; i < kAtOnce; ++i) {
+                if (base + i >= step.splits) continue;
+                const float4 o = both[2 * i], state = both[2 * i + 1];
+                const float highest = fmaxf(top, state.x);
+                const float old = __expf(top - highest), now = __expf(state.x - highest);
+                v = make_float4(v.x * old + o.x * now, v.y * old + o.y * now, v.z * old + o.z * now, v.w * old + o.w * now);
+                mass = mass * old + state.y * now;
+                top = highest;
+            }
+        }
+        const float whole = 1.0f / mass;
+        return make_float4(v.x * whole, v.y * whole, v.z * whole, v.w * whole);
+    }
+
+    // The block's part of the inputs, as digits: a first pass finds their scale, a second one makes them.
+    __device__ __forceinline__ void quantize(const Matrix& matrix, const Source& source) {
         const int token = warp / kWarpsPerToken, lane_of_token = (warp % kWarpsPerToken) * 32 + lane;
         const int share4 = matrix.chunks / kCluster * (kChunkInputs / 4);
         const int begin4 = part * share4, count4 = token < step.count ? max(0, min(share4, matrix.inputs / 4 - begin4)) : 0;
-        constexpr int kKeep = Row::kKeep;
-        float4 kept[kKeep];
-        float squares = 0.0f, largest = 0.0f;
-        row.read(kept, token, begin4, lane_of_token, count4);
-#pragma unroll
-        for (int i = 0; i < kKeep; ++i) {
-            if (lane_of_token + i * kLanesPerToken < count4) {
-                row.measure(kept[i], lane_of_token + i * kLanesPerToken, squares, largest);
-            } else {
-                kept[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-            }
-        }
-#pragma unroll 1
-        for (int index = lane_of_token + kKeep * kLanesPerToken; index < count4; index += kLanesPerToken) {
-            float4 v = row.again(token, begin4, index, true);
-            row.measure(v, index, squares, largest);
-        }
-#pragma unroll
-        for (int d = 16; d; d >>= 1) squares += __shfl_xor_sync(~0u, squares, d);
-        largest = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(largest)));  // floats over zero sort as their bits
-        if (lane == 0) shared.reduce[warp] = make_float2(squares, largest);
-        compute_sync();
-        squares = largest = 0.0f;
-#pragma unroll
-        for (int i = 0; i < kWarpsPerToken; ++i) {
-            const float2 other = shared.reduce[token * kWarpsPerToken + i];
-            squares += other.x;
-            largest = fmaxf(largest, other.y);
-        }
-        const float scale = fmaxf(largest, 1e-30f) / 127.0f, factor = 1.0f / scale;
+        const bool in_turns = share4 > kKeep * kLanesPerToken;
+        float4 v[kKeep];
+        float squares = 0.0f, largest = 0.0f, scale = 0.0f, factor = 0.0f;
         uint32_t* digits = reinterpret_cast<uint32_t*>(shared.digits) + 2 * token * 8;
-        // 1.5 * 2^23 + x has the rounded x in its low bits, as two's complement.
-        constexpr float kRound = 12582912.0f;
-        auto store = [&](const float4& v, int index) {
-            const float s[4] = {v.x * factor, v.y * factor, v.z * factor, v.w * factor};
-            uint32_t high[4], low[4];
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const float rounded = s[i] + kRound;
-                high[i] = __float_as_uint(rounded);
-                low[i] = __float_as_uint(__fmaf_rn(s[i] - (rounded - kRound), kSecondDigit, kRound));
-            }
-            uint32_t* target = digits + (index / 8) * kColumns * 8 + index % 8;
-            target[0] = __byte_perm(__byte_perm(high[0], high[1], 0x0040), __byte_perm(high[2], high[3], 0x0040), 0x5410);
-            target[8] = __byte_perm(__byte_perm(low[0], low[1], 0x0040), __byte_perm(low[2], low[3], 0x0040), 0x5410);
-        };
-#pragma unroll
-        for (int i = 0; i < kKeep; ++i) {
-            const int index = lane_of_token + i * kLanesPerToken;
-            if (index < share4) store(kept[i], index);
-        }
 #pragma unroll 1
-        for (int index = lane_of_token + kKeep * kLanesPerToken; index < share4; index += kLanesPerToken) {
-            float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-            if (index < count4) {
-                float ignored = 0.0f;
-                v = row.again(token, begin4, index, false);
-                row.measure(v, index, ignored, ignored);
+        for (int pass = 0; pass < 2; ++pass) {
+#pragma unroll 1
+            for (int base = lane_of_token; base < share4; base += kKeep * kLanesPerToken) {
+                if (!pass || in_turns) {
+                    read(source, v, token, begin4, base, count4, share4, pass);
+#pragma unroll
+                    for (int i = 0; i < kKeep; ++i) {
+                        const int index = base + i * kLanesPerToken;
+                        if (source.residual && index < count4) {
+                            const float4 w = *reinterpret_cast<const float4*>(shared.norm + 4 * index);
+                            if (!pass) squares += v[i].x * v[i].x + v[i].y * v[i].y + v[i].z * v[i].z + v[i].w * v[i].w;
+                            v[i] = make_float4(v[i].x * w.x, v[i].y * w.y, v[i].z * w.z, v[i].w * w.w);
+                        }
+                        largest = fmaxf(fmaxf(largest, fabsf(v[i].x)), fmaxf(fmaxf(fabsf(v[i].y), fabsf(v[i].z)), fabsf(v[i].w)));
+                    }
+                }
+                if (!pass) continue;
+#pragma unroll
+                for (int i = 0; i < kKeep; ++i) {
+                    const int index = base + i * kLanesPerToken;
+                    if (index >= share4) continue;
+                    uint32_t* target = digits + (index / 8) * kColumns * 8 + index % 8;
+                    const uint2 both = digits_of(v[i], factor);
+                    target[0] = both.x;
+                    target[8] = both.y;
+                }
             }
-            store(v, index);
+            if (pass) break;
+#pragma unroll
+            for (int d = 16; d; d >>= 1) squares += __shfl_xor_sync(~0u, squares, d);
+            largest = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(largest)));  // floats over zero sort as their bits
+            if (lane == 0) shared.reduce[warp] = make_float2(squares, largest);
+            compute_sync();
+            squares = largest = 0.0f;
+#pragma unroll
+            for (int i = 0; i < kWarpsPerToken; ++i) {
+                const float2 other = shared.reduce[token * kWarpsPerToken + i];
+                squares += other.x;
+                largest = fmaxf(largest, other.y);
+            }
+            scale = fmaxf(largest, 1e-30f) / 127.0f;
+            factor = 1.0f / scale;
         }
         scale_of = scale;
         squares_of = squares;
         compute_sync();
+    }
+
+    // Four inputs' first digits and second digits, in steps of 1 / factor.
+    static __device__ __forceinline__ uint2 digits_of(const float4& v, float factor) {
+        constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: added to x it leaves the rounded x in the low bits, as two's complement
+        const float s[4] = {v.x * factor, v.y * factor, v.z * factor, v.w * factor};
+        uint32_t high[4], low[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const float rounded = s[i] + kRound;
+            high[i] = __float_as_uint(rounded);
+            low[i] = __float_as_uint(__fmaf_rn(s[i] - (rounded - kRound), kSecondDigit, kRound));
+        }
+        return make_uint2(__byte_perm(__byte_perm(high[0], high[1], 0x0040), __byte_perm(high[2], high[3], 0x0040), 0x5410),
+                          __byte_perm(__byte_perm(low[0], low[1], 0x0040), __byte_perm(low[2], low[3], 0x0040), 0x5410));
     }
     float scale_of, squares_of;  // of this warp's token
 
@@ -209,34 +289,28 @@ struct Products {
     __device__ __forceinline__ int first_element() const { return (warp * kCluster + part) * 32 + lane; }
     static constexpr int kElementStep = kWarps * kCluster * 32;
 
-    // The joined value of a row and token, before its row scale; `squares` becomes the token's sum of squares.
-    template <int kRows>
-    __device__ __forceinline__ void values(float (&result)[kRows], int tile, const int (&rows)[kRows], int token, float& squares) const {
+    // The joined values of two rows of a token; `squares` becomes the token's sum of squares.
+    __device__ __forceinline__ float2 values(int tile, int row, int other_row, int token, float& squares) const {
         const uint32_t sums = shared_address(shared.sums + (half * kRoundTiles + tile) * kTileRows * kRowInts + 2 * token);
         const uint32_t factors = shared_address(shared.factors + half * kTokens + token);
         const float* scales = shared.row_scales + (half * kRoundTiles + tile) * kTileRows;
         float2 factor[kCluster];
-        int2 digits[kCluster][kRows];
+        int2 one[kCluster], other[kCluster];
 #pragma unroll
         for (int block = 0; block < kCluster; ++block) {
             factor[block] = load_cluster_float2(in_block(factors, block));
-#pragma unroll
-            for (int i = 0; i < kRows; ++i) digits[block][i] = load_cluster_int2(in_block(sums + rows[i] * kRowInts * 4, block));
+            one[block] = load_cluster_int2(in_block(sums + row * kRowInts * 4, block));
+            other[block] = load_cluster_int2(in_block(sums + other_row * kRowInts * 4, block));
         }
+        float2 result = make_float2(0.0f, 0.0f);
         squares = 0.0f;
-#pragma unroll
-        for (int i = 0; i < kRows; ++i) result[i] = 0.0f;
 #pragma unroll
         for (int block = 0; block < kCluster; ++block) {
             squares += factor[block].y;
-#pragma unroll
-            for (int i = 0; i < kRows; ++i) {
-                const int2 d = digits[block][i];
-                result[i] += (static_cast<float>(d.x) + static_cast<float>(d.y) * (1.0f / kSecondDigit)) * factor[block].x;
-            }
+            result.x += (static_cast<float>(one[block].x) + static_cast<float>(one[block].y) * (1.0f / kSecondDigit)) * factor[block].x;
+            result.y += (static_cast<float>(other[block].x) + static_cast<float>(other[block].y) * (1.0f / kSecondDigit)) * factor[block].x;
         }
-#pragma unroll
-        for (int i = 0; i < kRows; ++i) result[i] *= scales[rows[i]];
+        return make_float2(result.x * scales[row], result.y * scales[other_row]);
     }
 };
 

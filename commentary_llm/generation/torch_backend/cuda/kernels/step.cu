@@ -21,10 +21,12 @@ namespace decode {
 
 template <int kTokens, int kDim>
 __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Step step, int digit_bytes) {
-    extern __shared__ __align__(1024) uint8_t memory[];
+    extern __shared__ __align__(128) uint8_t memory[];
+    __shared__ Tiles tiles[5];
     constexpr int kCluster = cluster_for(kTokens);
     const int share = step.matrices[kQkv].chunks / kCluster * kChunkInputs;
     Shared shared;
+    shared.ring.tiles = tiles;
     shared.ring.stages = memory;
     shared.digits = memory + step.ring_stages * kStageBytes;
     shared.sums = reinterpret_cast<int*>(shared.digits + digit_bytes);
@@ -38,6 +40,7 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
     shared.ring.empty = shared.ring.full + step.ring_stages;
     shared.joined = shared.ring.empty + step.ring_stages;
     shared.emptied = shared.joined + 1;
+    if (threadIdx.x < 5) tiles[threadIdx.x] = tiles_of(step.matrices[threadIdx.x], blockIdx.x / kCluster, gridDim.x / kCluster);
     if (threadIdx.x == 0) {
         for (int i = 0; i < step.ring_stages; ++i) {
             barrier_init(&shared.ring.full[i], 1);
@@ -55,7 +58,8 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
             for (int number = 0; number <= 4 * step.layers; ++number) {
                 const int layer = number / 4, kind = number % 4;
                 if (layer < step.layers && kind == kQkv) Forward<kTokens, kDim>::prefetch(step, layer);
-                producer.stream(step.matrices[layer == step.layers ? kHead : kind], layer == step.layers ? 0 : layer);
+                const bool head = layer == step.layers;
+                producer.stream(step.matrices[head ? kHead : kind], head ? kHead : kind, head ? 0 : layer);
             }
         } else if (threadIdx.x >= kBlock - kEmptiers) {
             Forward<kTokens, kDim>::empty(step, shared.emptied);
@@ -101,7 +105,7 @@ int shared_bytes_of_device() {
         int device = 0, most = 0;
         cudaGetDevice(&device);
         cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-        return most;
+        return most - 1024;  // for what is declared with a size
     }();
     return bytes;
 }
@@ -131,7 +135,6 @@ struct Launch {
         if (plan.ring_stages < 2) return cudaErrorInvalidConfiguration;
         step.ring_stages = plan.ring_stages;
         step.readers = plan.readers;
-        step.copies_in_flight = std::min(step.copies_in_flight, step.ring_stages);
         const cudaError_t error = allow_memory();
         if (error != cudaSuccess) return error;
         return cudaLaunchKernelEx(&config, forward<kTokens, kDim>, static_cast<const Step>(step), plan.digit_bytes);
