@@ -184,7 +184,7 @@ int prefill_multiply(const int8_t* weights, int tiles, int chunks, const int8_t*
                      void* sums, void* stream) {
     const cudaStream_t on = static_cast<cudaStream_t>(stream);
     pack_digits<<<2 * rows, 256, 0, on>>>(digits, inputs, digit_blocks(rows), packed);
-    multiply_rows({weights, nullptr, tiles, chunks}, packed, rows, splits, sums, 0, 1, on);
+    multiply_rows({weights, nullptr, tiles, chunks, inputs}, packed, rows, splits, sums, 0, 1, on);
     return cudaGetLastError();
 }
 }

@@ -22,11 +22,12 @@ struct Matrix {
     const float* scales;
     int tiles;
     int chunks;  // of 32 inputs, a multiple of 4; padded with zeros
+    int inputs;  // unpadded
 
     __host__ __device__ int rows() const { return tiles * kTileRows; }
     __host__ __device__ Matrix of(int layer) const {
         const int64_t skipped = static_cast<int64_t>(layer) * tiles;
-        return {weights + skipped * chunks * kChunkBytes, scales + skipped * kTileRows, tiles, chunks};
+        return {weights + skipped * chunks * kChunkBytes, scales + skipped * kTileRows, tiles, chunks, inputs};
     }
 };
 
