@@ -109,9 +109,9 @@ class PrefillLibrary:
     ) -> None:
         """Queues one product, for tests.
 
-        `weights` as layout.py packs them; `digits` (2 * rows, inputs) int8, the two of a row neighbours; `packed` is scratch of chunks / 2 *
-        digit_blocks(rows) * 512 bytes; `sums` gets (rows, tiles * 16) float32, both digits joined, when `splits` is 1,
-        otherwise (splits, rows, tiles * 16, 2) int32. All are device addresses.
+        `weights` as layout.py packs them; `digits` (2 * rows, inputs) int8, the two of a row neighbours; `packed` is
+        scratch of chunks / 2 * digit_blocks(rows) * 512 bytes; `sums` gets (rows, tiles * 16) float32, both digits
+        joined, when `splits` is 1, otherwise (splits, rows, tiles * 16, 2) int32. All are device addresses.
         """
         sizes = (matrix.tiles, matrix.chunks, digits, matrix.inputs)
         code = self._library.prefill_multiply(weights, *sizes, rows, splits, packed, sums, stream)
