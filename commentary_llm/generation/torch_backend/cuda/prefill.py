@@ -98,7 +98,7 @@ class PrefillPass:
         max_tokens: int = 512,
     ) -> None:
         """On the cache's device. Raises ConfigError for a GPU or a model that the kernels are not for."""
-        _check_model(model, exchange.ranks)
+        check_model(model, exchange.ranks)
         self._weights, self._cache, self._model = weights, cache, model
         self._max_tokens, self._device = max_tokens, cache.device
         self._library = load_prefill_library(torch.cuda.get_device_capability(self._device))
@@ -116,7 +116,11 @@ class PrefillPass:
         after another, each slot once; `logit_rows`: tokens (of the T) whose logits become rows 0, 1, ... of the logits.
         Positions before a span's start must be in the cache. Raises ValueError when the request does not fit.
         """
-        first = self._check_request(token_ids, spans, logit_rows)
+        if token_ids.dtype != torch.int32 or token_ids.device != self._device or not token_ids.is_contiguous():
+            raise ValueError(f"token ids are {token_ids.dtype} on {token_ids.device}, expected int32 on {self._device}")
+        if not 1 <= len(token_ids) <= self._max_tokens:
+            raise ValueError(f"a pass of {len(token_ids)} tokens, expected 1 to {self._max_tokens}")
+        first = first_tokens(len(token_ids), spans, logit_rows, self._cache.shape[1], self._cache.shape[4])
         parameters = self._pass
         for index, (slot, start, count) in enumerate(spans):
             parameters.spans[index] = SpanView(slot, start, count, first[index])
@@ -125,34 +129,6 @@ class PrefillPass:
         parameters.tokens, parameters.span_count = len(token_ids), len(spans)
         parameters.logit_count = len(logit_rows)
         self._library.run(parameters, torch.cuda.current_stream(self._device).cuda_stream)
-
-    def _check_request(
-        self, token_ids: torch.Tensor, spans: Sequence[tuple[int, int, int]], logit_rows: Sequence[int]
-    ) -> list[int]:
-        """Each span's first token."""
-        tokens = len(token_ids)
-        if token_ids.dtype != torch.int32 or token_ids.device != self._device or not token_ids.is_contiguous():
-            raise ValueError(f"token ids are {token_ids.dtype} on {token_ids.device}, expected int32 on {self._device}")
-        if not 1 <= tokens <= self._max_tokens:
-            raise ValueError(f"a pass of {tokens} tokens, expected 1 to {self._max_tokens}")
-        if len(spans) > MAX_SPANS or len({slot for slot, _, _ in spans}) < len(spans):
-            named = [slot for slot, _, _ in spans]
-            raise ValueError(f"spans of slots {named}, expected at most {MAX_SPANS}, each slot once")
-        slots, max_context = self._cache.shape[1], self._cache.shape[4]
-        first, total = [], 0
-        for slot, start, count in spans:
-            if not 0 <= slot < slots or start < 0 or count < 1 or start + count > max_context:
-                raise ValueError(
-                    f"{count} tokens at {start} of slot {slot} are outside {slots} slots of {max_context} positions"
-                )
-            first.append(total)
-            total += count
-        if total != tokens:
-            raise ValueError(f"spans hold {total} tokens, but there are {tokens} token ids")
-        fits = len(set(logit_rows)) == len(logit_rows) <= MAX_LOGIT_ROWS
-        if not fits or any(not 0 <= row < tokens for row in logit_rows):
-            raise ValueError(f"logit rows {list(logit_rows)}: expected at most {MAX_LOGIT_ROWS} different tokens")
-        return first
 
     def _parameters(self, exchange: Exchange) -> PassParameters:
         local, weights, parameters = self._model.local, self._weights, PassParameters()
@@ -198,7 +174,32 @@ class PrefillPass:
         return buffer.data_ptr()
 
 
-def _check_model(model: ModelConfig, ranks: int) -> None:
+def first_tokens(
+    tokens: int, spans: Sequence[tuple[int, int, int]], logit_rows: Sequence[int], slots: int, max_context: int
+) -> list[int]:
+    """Where each span (slot, start, count) begins among the tokens. Raises ValueError when the request does not fit."""
+    named = [slot for slot, _, _ in spans]
+    if len(spans) > MAX_SPANS or len(set(named)) < len(named):
+        raise ValueError(f"spans of slots {named}, expected at most {MAX_SPANS}, each slot once")
+    first, total = [], 0
+    for slot, start, count in spans:
+        if not 0 <= slot < slots or start < 0 or count < 1 or start + count > max_context:
+            raise ValueError(
+                f"{count} tokens at {start} of slot {slot} are outside {slots} slots of {max_context} positions"
+            )
+        first.append(total)
+        total += count
+    if total != tokens:
+        raise ValueError(f"spans hold {total} tokens, but there are {tokens} token ids")
+    if len(logit_rows) > MAX_LOGIT_ROWS or len(set(logit_rows)) < len(logit_rows):
+        raise ValueError(f"logit rows {list(logit_rows)}, expected at most {MAX_LOGIT_ROWS}, all different")
+    if any(not 0 <= row < tokens for row in logit_rows):
+        raise ValueError(f"logit rows {list(logit_rows)} of {tokens} tokens")
+    return first
+
+
+def check_model(model: ModelConfig, ranks: int) -> None:
+    """Raises ConfigError for sizes that the kernels are not for."""
     local = model.local
     queries = local.query_heads * local.head_dim
     if local.head_dim not in _HEAD_DIMS or local.hidden % 8 or local.hidden > _MOST_ROW or queries > _MOST_ROW:
