@@ -63,7 +63,7 @@ class ThreadRanks:
 
     def run(self, plan: StepPlan) -> torch.Tensor | None:
         """Rank 0's logits; checks that the other ranks return none."""
-        calls: list[Callable[[], torch.Tensor | None]] = [lambda r=runner: r.run(plan) for runner in self._runners]
+        calls: list[Callable[[], torch.Tensor | None]] = [lambda r=runner: r.logits(plan) for runner in self._runners]
         results = [future.result(_TIMEOUT_S) for future in [self._pool.submit(call) for call in calls]]
         assert all(result is None for result in results[1:])
         return results[0]

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,8 +20,8 @@ from .config import ModelConfig, model_config
 from .kernels import select_kernels
 from .kv_cache import KVCache
 from .model import LlamaShard
-from .protocol import StepPlan, message_capacity
-from .runner import StepRunner
+from .protocol import message_capacity
+from .runner import HostRunner, Runner, StepRunner
 from .weights import load_shard
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ class TorchBackendConfig:
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
     max_waiting: int = 64  # requests queued beyond those running; more are refused
+    steps_ahead: int = 4  # decode steps a plan, where the device draws; news waits for about two plans
     threads: int = 1  # torch threads a rank
     timeouts: RankTimeouts = field(default_factory=RankTimeouts)
 
     def __post_init__(self) -> None:
-        for name, least in (("max_batch", 1), ("max_context", 2), ("max_waiting", 1), ("threads", 1)):
+        least_values = {"max_batch": 1, "max_context": 2, "max_waiting": 1, "steps_ahead": 1, "threads": 1}
+        for name, least in least_values.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
         if self.device not in ("cpu", "cuda"):
@@ -59,15 +61,7 @@ class TorchBackendConfig:
 
     @property
     def message_capacity(self) -> int:
-        return message_capacity(self.max_batch, self.max_step_tokens)
-
-
-class Runner(Protocol):
-    """Runs step plans."""
-
-    def run(self, plan: StepPlan) -> torch.Tensor | None:
-        """Logits (spans that want them, vocabulary) float32 on the CPU on rank 0, None elsewhere."""
-        ...
+        return message_capacity(self.max_batch, self.max_step_tokens, self.max_context)
 
 
 @dataclass(frozen=True)
@@ -137,7 +131,8 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
         kernels = select_kernels(config.compute_dtype)
         weights = load_shard(file, model, kernels, device, manifest.command)
         cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
-        runner = StepRunner(LlamaShard(model, weights, kernels, collectives, cache, device), cache, model.group, device)
+        shard = LlamaShard(model, weights, kernels, collectives, cache, device)
+        runner = HostRunner(StepRunner(shard, cache, model.group, device))
         weight_bytes, cache_bytes = weights.size_bytes, cache.size_bytes
     if peers is not None:
         peers.barrier("loading the model", config.timeouts.start_s)
