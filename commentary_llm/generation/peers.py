@@ -71,6 +71,12 @@ class Peers:
     def others(self) -> list[int]:
         return [rank for rank in range(self.info.size) if rank != self.info.rank]
 
+    @property
+    def local_rank(self) -> int:
+        """How many lower ranks run on the same host: which of its GPUs is this rank's."""
+        hosts = [label.split("(")[1].split(",")[0] for label in self._labels]
+        return hosts[: self.info.rank].count(hosts[self.info.rank])
+
     def label(self, rank: int) -> str:
         """ "rank 1 (host, pid 4242)"."""
         return self._labels[rank]

@@ -12,7 +12,7 @@ from commentary_llm.errors import ConfigError, EngineError, InputError
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-from commentary_llm.generation.torch_backend.cuda.library import load_step_library
+from commentary_llm.generation.torch_backend.cuda.library import load_kernels
 from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
 
 TIMEOUT_S = 60
@@ -160,4 +160,4 @@ def test_device_and_precision_have_to_go_together(tiny_shards: dict[int, Path]) 
 
 def test_kernel_is_for_hopper_alone() -> None:
     with pytest.raises(ConfigError, match=r"compute capability is 8\.9"):
-        load_step_library((8, 9))
+        load_kernels((8, 9))

@@ -91,8 +91,8 @@ class ExactModel:
 
     def run(self, tokens: tuple[int, ...], *spans: tuple[int, int, int]) -> torch.Tensor:
         """Logits (spans, vocabulary) of the last token of each span: slot, start, count."""
-        plan = StepPlan((), tuple(Span(*span, True) for span in spans), tokens)
-        logits = self.runner.run(plan)
+        plan = StepPlan((), (), tuple(Span(*span, (span[0],)) for span in spans), tokens)
+        logits = self.runner.logits(plan)
         assert logits is not None
         return logits
 

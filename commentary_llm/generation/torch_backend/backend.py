@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class TorchBackendConfig:
 
     shards: Path  # as `commentary_llm.home.shards_dir` names it
     compute_dtype: str = "int8"  # or "float32": exact, slower, four bytes a weight
-    device: str = "cpu"  # or "cuda": one rank on one GPU of compute capability 9.0
+    device: str = "cpu"  # or "cuda": each rank on a GPU of its own, of compute capability 9.0
     max_batch: int = 8  # KV slots: candidates that decode together
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
@@ -125,7 +126,7 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
     file = config.shards / f"rank{info.rank}.safetensors"
     runner: Runner
     if config.device == "cuda":
-        runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, info.size)
+        runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, peers)
     else:
         device = torch.device("cpu")
         kernels = select_kernels(config.compute_dtype)
@@ -145,27 +146,43 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
 
 
 def _cuda_runner(
-    config: TorchBackendConfig, file: Path, model: ModelConfig, rebuild: str, ranks: int
+    config: TorchBackendConfig, file: Path, model: ModelConfig, rebuild: str, peers: Peers | None
 ) -> tuple[Runner, int, int]:
-    """The runner on the first visible GPU, bytes of weights and of cache. Raises ConfigError where it cannot run."""
-    if ranks > 1:
-        raise ConfigError(
-            f"device 'cuda' runs on one rank so far, and there are {ranks}; start a single one, or use backend "
-            "'tensorrt_llm'"
-        )
-    if not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', and torch sees no CUDA GPU; use device 'cpu'")
-    from .cuda.runner import CudaRunner, RawMatrices
+    """The runner on this rank's GPU, bytes of weights and of cache. Raises ConfigError on every rank if one cannot."""
+    from .cuda.decode import RawMatrices
+    from .cuda.runner import CudaRunner
 
-    device = torch.device("cuda", torch.cuda.current_device())
+    index = 0 if peers is None else peers.local_rank
+    fault = _against_gpu(config, model, index)
+    if peers is not None:
+        fault = peers.agree(fault)
+    if fault:
+        raise ConfigError(fault)
+    device = torch.device("cuda", index)
     weights = load_shard(file, model, RawMatrices(), device, rebuild)
-    local = model.local
-    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
-    free_bytes, _ = torch.cuda.mem_get_info(device)
-    if weights.size_bytes + cache_bytes > free_bytes:
-        raise ConfigError(
-            f"{torch.cuda.get_device_name(device)} has {free_bytes / 1e9:.1f} GB free, and the cache and packing the "
-            f"weights take {(weights.size_bytes + cache_bytes) / 1e9:.1f} GB more; lower max_batch or max_context"
-        )
-    runner = CudaRunner(model, weights, config.max_batch, config.max_context, device)
+    runner = CudaRunner(model, weights, config.max_batch, config.max_context, config.max_step_tokens, device, peers)
     return runner, weights.size_bytes, runner.cache_bytes
+
+
+def _against_gpu(config: TorchBackendConfig, model: ModelConfig, index: int) -> str:
+    """Why the host's GPU number `index` cannot hold this rank; '' when it can, and then its memory budget is logged."""
+    if not torch.cuda.is_available():
+        return "device is 'cuda', and torch sees no CUDA GPU; use device 'cpu'"
+    if index >= torch.cuda.device_count():
+        return (
+            f"it is number {index} on its host, which shows {torch.cuda.device_count()} GPUs; each rank needs its own"
+        )
+    local, name = model.local, torch.cuda.get_device_name(index)
+    weight_bytes = sum(math.prod(shape) for shape in local.tensors().values())
+    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
+    free_bytes, total_bytes = torch.cuda.mem_get_info(index)
+    log.info(
+        "GPU %d, %s: %.1f of %.1f GB free; weights %.1f GB (twice while they are packed), cache %.1f GB",
+        *(index, name, free_bytes / 1e9, total_bytes / 1e9, weight_bytes / 1e9, cache_bytes / 1e9),
+    )
+    if 2 * weight_bytes + cache_bytes > free_bytes:
+        return (
+            f"{name} has {free_bytes / 1e9:.1f} GB free, and the weights (twice while they are packed) and the cache "
+            f"take {(2 * weight_bytes + cache_bytes) / 1e9:.1f} GB; lower max_batch or max_context, or use more ranks"
+        )
+    return ""

@@ -91,7 +91,6 @@ class KernelLibrary:
         library.draws_launch.argtypes = [_POINTER, _POINTER]
         library.peers_allocate.argtypes = [ctypes.c_size_t, _POINTER, _POINTER]
         library.peers_open.argtypes = [_POINTER, _POINTER]
-        library.peers_close.argtypes = library.peers_free.argtypes = [_POINTER]
         library.peers_fill.argtypes = [_POINTER, _INT, ctypes.c_size_t]
         for size, structure in (
             (library.step_bytes(), StepParameters),
@@ -150,19 +149,21 @@ class KernelLibrary:
     def fill(self, address: int, byte: int, size: int) -> None:
         self._check(self._library.peers_fill(address, byte, size), "filling memory")
 
-    def close(self, address: int) -> None:
-        self._check(self._library.peers_close(address), "closing another rank's GPU memory")
-
-    def free(self, address: int) -> None:
-        self._check(self._library.peers_free(address), "freeing memory")
-
     def _check(self, code: int, what: str) -> None:
         if code:
             raise EngineError(f"{what}: CUDA error {code} ({self._library.peers_error(code).decode()})")
 
 
 def load_kernels(capability: tuple[int, int]) -> KernelLibrary:
-    """The kernels for GPUs of this compute capability. Raises ConfigError without a fitting GPU or compiler."""
+    """The decode kernels for GPUs of this compute capability. Raises what `built_library` raises."""
+    return KernelLibrary(built_library(capability))
+
+
+def built_library(capability: tuple[int, int]) -> Path:
+    """All kernels for GPUs of this compute capability, built if need be.
+
+    Raises ConfigError without a fitting GPU or compiler, EngineError when the compiler fails.
+    """
     if capability != (9, 0):
         raise ConfigError(
             f"the GPU's compute capability is {capability[0]}.{capability[1]}; the torch backend's kernels are written "
@@ -173,7 +174,7 @@ def load_kernels(capability: tuple[int, int]) -> KernelLibrary:
     target = kernels_dir() / f"kernels-sm90a-{digest}.so"
     if not target.exists():
         _build([path for path in sources if path.suffix == ".cu"], target)
-    return KernelLibrary(target)
+    return target
 
 
 def _build(sources: list[Path], target: Path) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
 from commentary_llm.errors import ConfigError
 
 from ..config import ModelConfig
+from .decode import DeviceModel
 from .layout import CHUNK_BYTES, CHUNK_INPUTS
-from .library import MatrixView
+from .library import MAX_RANKS, MatrixView
 from .prefill_library import (
     MAX_LOGIT_ROWS,
-    MAX_RANKS,
     MAX_SPANS,
-    MatrixSizes,
     PassParameters,
     SpanView,
     load_prefill_library,
@@ -27,33 +25,6 @@ _HEAD_DIMS = (64, 128)  # compiled
 _MOST_ROW = 8192  # values of the residual stream and of attention's outputs that a thread block holds
 _MOST_ACTIVATED = 16384  # the same of SiLU(gate) * up
 _SPLIT_TOKENS = 256  # products of few tokens are split along their inputs; scratch for as much as this many tokens take
-
-
-class StackedMatrix(MatrixSizes, Protocol):
-    """The same packed matrix of every layer: `weights` (layers, tiles * chunks * 512) int8, `scales` (layers,
-    tiles * 16) float32, contiguous on the device; see layout.py.
-    """
-
-    @property
-    def weights(self) -> torch.Tensor: ...
-    @property
-    def scales(self) -> torch.Tensor: ...
-
-
-class PassWeights(Protocol):
-    """One rank's weights on its device."""
-
-    qkv: StackedMatrix  # rows of queries, keys, values; queries and keys as pairs to rotate
-    out: StackedMatrix
-    gate_up: StackedMatrix  # packed from `layout.paired`
-    down: StackedMatrix
-    head: StackedMatrix
-    embedding: torch.Tensor  # (local vocabulary, hidden) int8
-    embedding_scale: torch.Tensor  # (local vocabulary,) float32
-    input_norm: torch.Tensor  # (layers, hidden) float32
-    post_norm: torch.Tensor  # (layers, hidden) float32
-    final_norm: torch.Tensor  # (hidden,) float32
-    rotation: torch.Tensor  # (max_context, head_dim / 2, 2) float32: cosine and sine
 
 
 @dataclass(frozen=True)
@@ -92,7 +63,7 @@ class PrefillPass:
     def __init__(
         self,
         model: ModelConfig,
-        weights: PassWeights,
+        weights: DeviceModel,
         cache: torch.Tensor,
         exchange: Exchange,
         max_tokens: int = 512,

@@ -1,29 +1,17 @@
-"""The prefill kernels, compiled on first use by the machine's CUDA compiler and kept in the cache."""
+"""The prefill kernels' functions in the compiled library."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
-import os
-import shutil
-import subprocess
-import tempfile
-import time
 from pathlib import Path
 from typing import Protocol
 
-from commentary_llm.errors import ConfigError, EngineError
-from commentary_llm.home import kernels_dir
+from commentary_llm.errors import EngineError
 
-from .library import MatrixView
+from .library import MAX_RANKS, MatrixView, built_library
 
-log = logging.getLogger(__name__)
-
-MAX_RANKS = 8  # as kMaxRanks, kMaxSpans, kMaxLogitRows of prefill_common.cuh
-MAX_SPANS = 64
+MAX_SPANS = 64  # as kMaxSpans, kMaxLogitRows of prefill_common.cuh
 MAX_LOGIT_ROWS = 64
-_SOURCES = Path(__file__).with_name("kernels")
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int
 
 
@@ -123,38 +111,5 @@ class PrefillLibrary:
 
 
 def load_prefill_library(capability: tuple[int, int]) -> PrefillLibrary:
-    """The kernels for GPUs of this compute capability. Raises ConfigError without a fitting GPU or compiler."""
-    if capability != (9, 0):
-        raise ConfigError(
-            f"the GPU's compute capability is {capability[0]}.{capability[1]}; the torch backend's kernels are written "
-            "for 9.0 (H100, H200); use backend 'tensorrt_llm' or device 'cpu'"
-        )
-    sources = sorted(_SOURCES.glob("prefill*.cu*"))
-    digest = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in sources)).hexdigest()[:16]
-    target = kernels_dir() / f"prefill-sm90a-{digest}.so"
-    if not target.exists():
-        build(_SOURCES / "prefill.cu", target)
-    return PrefillLibrary(target)
-
-
-def build(source: Path, target: Path) -> None:
-    """Compiles one source into a shared library. Raises ConfigError without a compiler, EngineError when it fails."""
-    compiler = os.environ.get("NVCC") or shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
-    if compiler is None:
-        raise ConfigError(
-            "device 'cuda' needs CUDA's compiler nvcc (12.3 or newer) to build its kernels once, and there is none on "
-            "the PATH or in /usr/local/cuda/bin; install the CUDA toolkit, or set NVCC to its path"
-        )
-    started = time.perf_counter()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        built = Path(scratch, target.name)
-        command = [
-            *(compiler, "-gencode=arch=compute_90a,code=sm_90a", "-O3", "-std=c++17", "--split-compile=0"),
-            *("-Xcompiler", "-fPIC", "-shared", "-o", str(built), str(source)),
-        ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise EngineError(f"nvcc could not build {source}:\n{' '.join(command)}\n{result.stderr.strip()}")
-        built.replace(target)
-    log.info("%s built in %.0f s: %s", source.name, time.perf_counter() - started, target)
+    """The prefill kernels for GPUs of this compute capability. Raises what `built_library` raises."""
+    return PrefillLibrary(built_library(capability))

@@ -17,7 +17,10 @@ EMPTY = 0xFF  # of every byte of a mailbox that nobody has written, see kernels/
 
 
 class PeerRegion:
-    """One allocation of this rank, cut into named parts, and where the same parts of all ranks lie, seen from here."""
+    """One allocation of this rank, cut into named parts, and where the same parts of all ranks lie, seen from here.
+
+    It lives as long as the process: peers may still write to it when this rank is done.
+    """
 
     def __init__(self, kernels: KernelLibrary, parts: Mapping[str, tuple[int, int]]) -> None:
         """`parts`: name -> (bytes, value of each byte at first). On the current device. Raises EngineError."""
@@ -32,7 +35,6 @@ class PeerRegion:
         for name, (part_bytes, value) in parts.items():
             kernels.fill(self.base + self._offsets[name], value, part_bytes)
         self._bases: list[int] = [self.base]
-        self._opened: list[int] = []
 
     def connect(self, bases: Sequence[int]) -> None:
         """Tells where the regions of all ranks begin, in rank order; for ranks that share a process."""
@@ -49,7 +51,6 @@ class PeerRegion:
                 continue
             try:
                 bases.append(self._kernels.open(handle))
-                self._opened.append(bases[-1])
             except EngineError as error:
                 fault = f"it cannot reach the memory of {peers.label(rank)}'s GPU: {error}"
                 break
@@ -67,15 +68,6 @@ class PeerRegion:
     def tensor(self, name: str, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
         """This rank's part as a float32 tensor."""
         return torch.as_tensor(_CudaArray(self.own(name), shape), device=device)
-
-    def close(self) -> None:
-        """Gives everything back; after all ranks have stopped using it."""
-        for address in self._opened:
-            self._kernels.close(address)
-        self._opened = []
-        if self.base:
-            self._kernels.free(self.base)
-            self.base = 0
 
 
 class _CudaArray:

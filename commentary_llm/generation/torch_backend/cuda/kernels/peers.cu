@@ -24,10 +24,6 @@ int peers_open(const void* handle, void** memory) {
     return cudaIpcOpenMemHandle(memory, theirs, cudaIpcMemLazyEnablePeerAccess);
 }
 
-int peers_close(void* memory) { return cudaIpcCloseMemHandle(memory); }
-
-int peers_free(void* memory) { return cudaFree(memory); }
-
 int peers_fill(void* memory, int byte, size_t bytes) { return cudaMemset(memory, byte, bytes); }
 
 const char* peers_error(int code) { return cudaGetErrorString(static_cast<cudaError_t>(code)); }
