@@ -18,7 +18,7 @@ from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError
 from ..peers import Peers, RankTimeouts
 from .collectives import Collectives, MpiCollectives, SoloCollectives
 from .config import ModelConfig, model_config
-from .kernels import select_kernels
+from .kernels import cpu_compute_dtype, select_kernels
 from .kv_cache import KVCache
 from .model import LlamaShard
 from .protocol import message_capacity
@@ -36,7 +36,7 @@ class TorchBackendConfig:
     """Options of the torch backend; the same on every rank."""
 
     shards: Path  # as `commentary_llm.home.shards_dir` names it
-    compute_dtype: str = "int8"  # or "float32": exact, slower, four bytes a weight
+    compute_dtype: str = "auto"  # "int8", or "float32" (exact, four bytes a weight); auto: see `cpu_compute_dtype`
     device: str = "cpu"  # or "cuda": each rank on a GPU of its own, of compute capability 9.0
     max_batch: int = 8  # KV slots: candidates that decode together
     max_context: int = 1024  # tokens of prompt and completion together
@@ -53,7 +53,7 @@ class TorchBackendConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}, expected 'cpu' or 'cuda'")
-        if self.device == "cuda" and self.compute_dtype != "int8":
+        if self.device == "cuda" and self.compute_dtype == "float32":
             raise ConfigError(f"compute_dtype is {self.compute_dtype!r}, and device 'cuda' computes in 'int8' alone")
         if self.max_step_tokens <= self.max_batch:
             raise ConfigError(
@@ -73,6 +73,7 @@ class RankBackend:
     peers: Peers | None
     model: ModelConfig
     model_name: str
+    compute_dtype: str
     weight_bytes: int
     cache_bytes: int
 
@@ -125,11 +126,12 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
         raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
     file = config.shards / f"rank{info.rank}.safetensors"
     runner: Runner
+    compute_dtype = "int8" if config.device == "cuda" else cpu_compute_dtype(config.compute_dtype)
     if config.device == "cuda":
         runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, peers)
     else:
         device = torch.device("cpu")
-        kernels = select_kernels(config.compute_dtype)
+        kernels = select_kernels(compute_dtype)
         weights = load_shard(file, model, kernels, device, manifest.command)
         cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
         shard = LlamaShard(model, weights, kernels, collectives, cache, device)
@@ -139,10 +141,10 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
         peers.barrier("loading the model", config.timeouts.start_s)
     log.info(
         "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(info.rank, info.size, manifest.name, config.compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
+        *(info.rank, info.size, manifest.name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
         time.perf_counter() - started,
     )
-    return RankBackend(runner, peers, model, manifest.name, weight_bytes, cache_bytes)
+    return RankBackend(runner, peers, model, manifest.name, compute_dtype, weight_bytes, cache_bytes)
 
 
 def _cuda_runner(
