@@ -18,6 +18,7 @@ from .region import EMPTY, PeerRegion
 
 _HEAD_DIMS = (64, 128)  # compiled
 _SPLIT_POSITIONS = 64  # of a head that one block attends to, where blocks are to spare
+_MOST_SPLITS = 4  # of a head; who joins them reads so many at once
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class DecodeStep:
         step.slots[:count], step.positions[:count] = list(slots), list(positions)
         blocks = self.clusters[size] * self._kernels.cluster_blocks(size)
         free_blocks = blocks // (count * local.query_heads)
-        splits = min(MAX_TOKENS // size, free_blocks, math.ceil((max(positions) + 1) / _SPLIT_POSITIONS))
+        splits = min(_MOST_SPLITS // size, free_blocks, math.ceil((max(positions) + 1) / _SPLIT_POSITIONS))
         step.splits = max(1, splits)
         step.layer_half = self._uses * local.layers % 2
         step.down_half = self._uses * (local.layers + 1) % 2

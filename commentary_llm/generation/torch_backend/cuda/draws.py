@@ -25,14 +25,21 @@ class Staging:
     def __init__(self, size: int, device: torch.device) -> None:
         self.size = size
         self._buffers = torch.zeros(_STAGES, size, dtype=torch.int32, pin_memory=True)
+        self._copied: list[torch.cuda.Event | None] = [None] * _STAGES
         self._device, self._next = device, 0
 
     def copy(self, values: Sequence[int]) -> torch.Tensor:
         """(len(values),) int32 on the device, in order on the current stream."""
         buffer = self._buffers[self._next][: len(values)]
-        self._next = (self._next + 1) % _STAGES
+        before = self._copied[self._next]
+        if before is not None:
+            before.synchronize()  # plans run ahead of the GPU, and a buffer must not be written before it is read
         buffer.copy_(torch.tensor(values, dtype=torch.int32))
-        return buffer.to(self._device, non_blocking=True)
+        on_device = buffer.to(self._device, non_blocking=True)
+        self._copied[self._next] = copied = torch.cuda.Event()
+        copied.record()
+        self._next = (self._next + 1) % _STAGES
+        return on_device
 
 
 @dataclass(frozen=True)

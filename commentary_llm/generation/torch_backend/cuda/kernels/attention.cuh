@@ -7,15 +7,24 @@ namespace decode {
 template <int kMost, int kDim>
 struct Attention : Products<kMost, kDim> {
     using Base = Products<kMost, kDim>;
-    using Base::kTokens, Base::lane, Base::shared, Base::step, Base::warp;
+    using Base::kTokens, Base::lane, Base::shared, Base::step;
     using Base::Base;
 
-    static constexpr int kAtOnce = 2;                  // positions a lane has in flight
-    static constexpr int kLanes = kDim / 8;            // that share a position
-    static constexpr int kGroups = kThreads / kLanes;  // positions that the block works on
+    // Eight tokens are more tasks than blocks: two halves of a block then work on two of them.
+    static constexpr int kTeams = kTokens == kMaxTokens ? 2 : 1;
+    static constexpr int kTeamWarps = kWarps / kTeams, kTeamThreads = kThreads / kTeams;
+    static constexpr int kAtOnce = kTokens == 1 ? 4 : 2;               // positions a lane has in flight
+    static constexpr int kLanes = kDim / 8;                // that share a position
+    static constexpr int kGroups = kTeamThreads / kLanes;  // positions that a team works on
+    static constexpr float kLowest = -1e30f;               // less than any product of a query and a key
 
-    // The producer has the layer's old keys and values of this block on their way to the L2 cache in good time.
+    const int team = threadIdx.x / kTeamThreads, member = threadIdx.x % kTeamThreads;
+
+    __device__ __forceinline__ void team_sync() const { asm volatile("bar.sync %0, %1;" ::"r"(3 + team), "n"(kTeamThreads) : "memory"); }
+
+    // Has the layer's old keys and values of this block on their way to the L2 cache in good time.
     __device__ static void prefetch(const Step& step, int layer) {
+#pragma unroll 1
         for (int number = blockIdx.x; number < step.count * step.heads * step.splits; number += gridDim.x) {
             const Task task = task_at(step, layer, number, 0);
             const int bytes = task.count * kDim * 2;
@@ -68,10 +77,10 @@ struct Attention : Products<kMost, kDim> {
     }
 
     struct Softmax {
-        float top = -INFINITY, mass = 0.0f, output[8] = {};
+        float top = kLowest, mass = 0.0f, output[8] = {};
 
         __device__ __forceinline__ void raise(float highest) {  // to a new top
-            const float old = highest == -INFINITY ? 1.0f : __expf(top - highest);
+            const float old = __expf(top - highest);
             top = highest;
             mass *= old;
 #pragma unroll
@@ -99,8 +108,7 @@ struct Attention : Products<kMost, kDim> {
         state.raise(highest);
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
-            if (base + j * kGroups >= task.count) continue;
-            const __half2* halves = reinterpret_cast<const __half2*>(&values[j]);
+            const __half2* halves = reinterpret_cast<const __half2*>(&values[j]);  // zeros past the end
             const float weight = __expf(dots[j] - state.top);
             state.mass += weight;
 #pragma unroll
@@ -116,8 +124,9 @@ struct Attention : Products<kMost, kDim> {
     // its own; groups and warps are joined here, splits by who reads them.
     __device__ void attend(int layer, const float* heads_box, float* attended_box) {
         const int row_width = (step.heads + 2 * step.kv_heads) * kDim;
-        const int part = lane % kLanes, group = threadIdx.x / kLanes;
-        for (int number = blockIdx.x; number < tasks(); number += gridDim.x) {
+        const int part = lane % kLanes, group = member / kLanes;
+#pragma unroll 1
+        for (int number = blockIdx.x + team * gridDim.x; number < tasks(); number += kTeams * gridDim.x) {
             const Task task = task_at(step, layer, number, lane);
             uint4 keys[kAtOnce], values[kAtOnce];
 #pragma unroll
@@ -128,6 +137,7 @@ struct Attention : Products<kMost, kDim> {
             await(wanted, [&](int i) { return row + task.head * kDim + 4 * i; });
             const float query[8] = {wanted[0].x, wanted[0].y, wanted[0].z, wanted[0].w, wanted[1].x, wanted[1].y, wanted[1].z, wanted[1].w};
             Softmax state;
+#pragma unroll 1
             for (int base = group; base - group < task.count; base += kAtOnce * kGroups) {
                 if (base != group) load_rows(task, base, keys, values);
                 take(state, query, task, base, keys, values);
@@ -139,7 +149,7 @@ struct Attention : Products<kMost, kDim> {
         }
     }
 
-    // This step's own key and value, on their way to the cache; the first warp's first group takes them.
+    // This step's own key and value, on their way to the cache; a team's first warp's first group takes them.
     __device__ __forceinline__ void take_newest(Softmax& state, const float (&query)[8], const float* row, const Task& task) const {
         float4 kv[4];
         const float* key = row + (step.heads + task.kv_head) * kDim;
@@ -149,7 +159,7 @@ struct Attention : Products<kMost, kDim> {
                     query[5] * kv[1].y + query[6] * kv[1].z + query[7] * kv[1].w;
 #pragma unroll
         for (int d = kLanes / 2; d; d >>= 1) dot += __shfl_xor_sync(~0u, dot, d);
-        if (threadIdx.x >= kLanes) return;
+        if (member >= kLanes) return;
         state.raise(fmaxf(state.top, dot));
         const float weight = __expf(dot - state.top);
         state.mass += weight;
@@ -162,7 +172,7 @@ struct Attention : Products<kMost, kDim> {
 #pragma unroll
         for (int d = kLanes; d < 32; d <<= 1) {
             const float other = __shfl_xor_sync(~0u, state.top, d), highest = fmaxf(state.top, other);
-            const float own = state.top == -INFINITY ? 0.0f : __expf(state.top - highest);
+            const float own = __expf(state.top - highest);
             state.top = highest;
             state.mass *= own;
             state.mass += __shfl_xor_sync(~0u, state.mass, d);
@@ -175,29 +185,30 @@ struct Attention : Products<kMost, kDim> {
     }
 
     __device__ void join_warps(const Softmax& state, float* box) {
-        float* outputs = reinterpret_cast<float*>(shared.digits);  // (kWarps, kDim)
-        float2* states = reinterpret_cast<float2*>(outputs + kWarps * kDim);
+        float* outputs = reinterpret_cast<float*>(shared.digits) + team * kTeamWarps * (kDim + 2);  // (kTeamWarps, kDim)
+        float2* states = reinterpret_cast<float2*>(outputs + kTeamWarps * kDim);
+        const int number = member / 32;
         if (lane < kLanes) {
-            float4* to = reinterpret_cast<float4*>(outputs + warp * kDim + lane * 8);
+            float4* to = reinterpret_cast<float4*>(outputs + number * kDim + lane * 8);
             to[0] = make_float4(state.output[0], state.output[1], state.output[2], state.output[3]);
             to[1] = make_float4(state.output[4], state.output[5], state.output[6], state.output[7]);
         }
-        if (lane == 0) states[warp] = make_float2(state.top, state.mass);
-        compute_sync();
-        if (threadIdx.x < kDim) {
-            float highest = -INFINITY, total = 0.0f, weight = 0.0f;
+        if (lane == 0) states[number] = make_float2(state.top, state.mass);
+        team_sync();
+        if (member < kDim) {
+            float highest = kLowest, total = 0.0f, weight = 0.0f;
 #pragma unroll
-            for (int w = 0; w < kWarps; ++w) highest = fmaxf(highest, states[w].x);
+            for (int w = 0; w < kTeamWarps; ++w) highest = fmaxf(highest, states[w].x);
 #pragma unroll
-            for (int w = 0; w < kWarps; ++w) {
-                const float factor = states[w].x == -INFINITY ? 0.0f : __expf(states[w].x - highest);
-                total += factor * outputs[w * kDim + threadIdx.x];
+            for (int w = 0; w < kTeamWarps; ++w) {
+                const float factor = __expf(states[w].x - highest);
+                total += factor * outputs[w * kDim + member];
                 weight += factor * states[w].y;
             }
-            write_box(box + threadIdx.x, total);
-            if (threadIdx.x == 0) write_box(box + kDim, make_float4(fmaxf(highest, -1e30f), weight, 0.0f, 0.0f));
+            write_box(box + member, total);
+            if (member == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
         }
-        compute_sync();
+        team_sync();
     }
 };
 

@@ -18,6 +18,7 @@ struct Forward : Attention<kMost, kDim> {
 
     __device__ void embed() {
         const int width4 = step.hidden / 4;
+#pragma unroll 1
         for (int i = blockIdx.x * kThreads + threadIdx.x; i < step.count * width4; i += gridDim.x * kThreads) {
             const int token = i / width4, index = i % width4;
             const int id = step.tokens[step.slots[token]] - step.first_id;
@@ -30,6 +31,7 @@ struct Forward : Attention<kMost, kDim> {
     }
 
     __device__ void prepare() {
+#pragma unroll 1
         for (int i = threadIdx.x; i < step.count * (kDim / 2); i += kThreads) {
             const int token = i / (kDim / 2);
             shared.turns[i] = step.rotation[static_cast<int64_t>(step.positions[token]) * (kDim / 2) + i % (kDim / 2)];
@@ -69,6 +71,7 @@ struct Forward : Attention<kMost, kDim> {
         const float* norms = round.kind == kHead ? step.final_norm : round.kind == kQkv ? step.input_norm : step.post_norm;
         const float* norm = norms + (round.kind == kHead ? 0 : static_cast<int64_t>(round.layer) * step.hidden);
         const int begin = part * share, count4 = max(0, min(share, step.hidden - begin)) / 4;
+#pragma unroll 1
         for (int i = threadIdx.x; i < count4; i += kThreads) copy_async(shared.norm + 4 * i, norm + begin + 4 * i);
     }
 
@@ -118,6 +121,7 @@ struct Forward : Attention<kMost, kDim> {
             const int layer = number / 4, kind = layer == step.layers ? kHead : number % 4;
             if (!Boxes::emptied_after(kind)) continue;
             emptying_sync();
+            if (kind == kQkv && threadIdx.x == kBlock - 1) Base::prefetch(step, layer);
             boxes.empty_after(kind, layer);
             __threadfence();
             barrier_arrive(emptied);
@@ -128,8 +132,11 @@ struct Forward : Attention<kMost, kDim> {
     __device__ __forceinline__ void finish(const Round& round) {
         const bool normed = round.kind != kOut && round.kind != kDown;
         const int stride = round.kind == kGateUp ? 1 : 2, other = round.kind == kGateUp ? kPairs : 1;
-        for (int i = first_element(); i < round.count * kPairs * step.count; i += kElementStep) {
-            const int pair = i % kPairs, tile = i / kPairs % round.count, token = i / kPairs / round.count;
+#pragma unroll 1
+        for (int i = first_element(); i < round.count * kPairs * kTokens; i += kElementStep) {
+            // Tokens first: those of a row are neighbours in the memory of the other blocks.
+            const int token = i % kTokens, pair = i / kTokens % kPairs, tile = i / kTokens / kPairs;
+            if (token >= step.count) continue;
             float squares;
             float2 v = values(tile, pair * stride, pair * stride + other, token, squares);
             if (normed) {

@@ -69,6 +69,7 @@ __device__ __forceinline__ float4 await(const float* address) {
 __device__ __forceinline__ void empty_box(float* box, int count) {
     const float none = __uint_as_float(kEmpty);
     const int lane = threadIdx.x - (kBlock - kEmptiers);
+#pragma unroll 1
     for (int i = blockIdx.x * kEmptiers + lane; i < count / 4; i += gridDim.x * kEmptiers) write_box(box + 4 * i, make_float4(none, none, none, none));
 }
 

@@ -31,12 +31,13 @@ struct Products {
     static constexpr int kWarpsPerToken = kWarps / kTokens;
     static constexpr int kLanesPerToken = 32 * kWarpsPerToken;
     // float4 of its token's row that a lane has at once: all of it in LLaMA-7B over two ranks. More come in turns.
-    static constexpr int kKeep = kTokens == 1 ? 2 : kTokens == 2 ? 3 : 6;
+    static constexpr int kKeep = kTokens == 1 ? 4 : kTokens == 2 ? 8 : 12;
+    static constexpr int kMore = 4;  // of another rank's part of the sum, at a time
 
     const Step& step;
     const Shared shared;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const uint32_t part = cluster_rank();
+    const int part = cluster_rank();
     int turn = 0;    // whose the next stage of the ring is
     int place;       // in the ring, of this warp's next stage
     int round = 0;   // parity of its barrier
@@ -71,29 +72,37 @@ struct Products {
             }
             return;
         }
+        const auto inside = [&](int i) { return base + i * kLanesPerToken < count4; };
+        const auto kept = [&](int i) { return reinterpret_cast<float4*>(residual_at(token, base + i * kLanesPerToken, share4)); };
         const float* row = source.box + token * source.width + 4 * (begin4 + base);
 #pragma unroll
-        for (int i = 0; i < kKeep; ++i) {
-            const int index = base + i * kLanesPerToken;
-            v[i] = index < count4 && source.residual && !source.first ? *reinterpret_cast<const float4*>(residual_at(token, index, share4)) : zero4();
+        for (int i = 0; i < kKeep; ++i) v[i] = zero4();
+        if (!again || !source.residual) {
+            await(v, [&](int i) -> const float* { return inside(i) ? row + 4 * i * kLanesPerToken : nullptr; });
         }
-        if (again && source.residual) return;
 #pragma unroll 1
-        for (int number = 0; number < source.parts; ++number, row += kMaxTokens * source.width) {
-            float4 parts[kKeep];
-            await(parts, [&](int i) -> const float* { return base + i * kLanesPerToken < count4 ? row + 4 * i * kLanesPerToken : nullptr; });
+        for (int number = 1; number < source.parts && !again; ++number) {
+            row += kMaxTokens * source.width;
 #pragma unroll
-            for (int i = 0; i < kKeep; ++i) {
-                if (base + i * kLanesPerToken < count4) v[i] = make_float4(v[i].x + parts[i].x, v[i].y + parts[i].y, v[i].z + parts[i].z, v[i].w + parts[i].w);
+            for (int first = 0; first < kKeep; first += kMore) {
+                float4 more[kMore];
+                await(more, [&](int i) -> const float* { return inside(first + i) ? row + 4 * (first + i) * kLanesPerToken : nullptr; });
+#pragma unroll
+                for (int i = 0; i < kMore; ++i) {
+                    if (inside(first + i)) v[first + i] = sum(v[first + i], more[i]);
+                }
             }
         }
         if (!source.residual) return;
 #pragma unroll
         for (int i = 0; i < kKeep; ++i) {
-            const int index = base + i * kLanesPerToken;
-            if (index < count4) *reinterpret_cast<float4*>(residual_at(token, index, share4)) = v[i];
+            if (!inside(i)) continue;
+            if (!source.first || again) v[i] = sum(v[i], *kept(i));
+            if (!again) *kept(i) = v[i];
         }
     }
+
+    static __device__ __forceinline__ float4 sum(const float4& a, const float4& b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
     static __device__ __forceinline__ float4 zero4() { return make_float4(0.0f, 0.0f, 0.0f, 0.0f); }
 
@@ -102,7 +111,7 @@ struct Products {
         const float* row = source.box + static_cast<int64_t>(token * step.heads + 4 * at4 / kDim) * step.splits * (kDim + 4);
         float top = -INFINITY, mass = 0.0f;
         float4 v = zero4();
-        constexpr int kAtOnce = kTokens == kMaxTokens ? 1 : 2;  // splits on their way
+        constexpr int kAtOnce = kTokens == 1 ? 4 : kTokens == kMaxTokens ? 1 : 2;  // splits on their way
 #pragma unroll 1
         for (int base = 0; base < step.splits; base += kAtOnce) {
             float4 both[2 * kAtOnce];
@@ -202,11 +211,13 @@ struct Products {
     __device__ void fetch_scales(const Matrix& matrix, int layer, int first, int count, int to_half) {
         const float* scales = matrix.scales + (static_cast<int64_t>(layer) * matrix.tiles + first) * kTileRows;
         float* to = shared.row_scales + to_half * kRoundTiles * kTileRows;
+#pragma unroll 1
         for (int i = threadIdx.x; i < count * kTileRows / 4; i += kThreads) copy_async(to + 4 * i, scales + 4 * i);
     }
 
     __device__ void clear_sums(int count) {
         int4* sums = reinterpret_cast<int4*>(shared.sums + half * kRoundTiles * kTileRows * kRowInts);
+#pragma unroll 1
         for (int i = threadIdx.x; i < count * kTileRows * kRowInts / 4; i += kThreads) sums[i] = make_int4(0, 0, 0, 0);
     }
 

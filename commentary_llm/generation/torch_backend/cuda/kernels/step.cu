@@ -52,12 +52,10 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
     }
     asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
     if (threadIdx.x >= kThreads) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kOtherRegisters));
         if (threadIdx.x == kThreads) {
             Producer<kCluster> producer(shared.ring, step);
             for (int number = 0; number <= 4 * step.layers; ++number) {
                 const int layer = number / 4, kind = number % 4;
-                if (layer < step.layers && kind == kQkv) Forward<kTokens, kDim>::prefetch(step, layer);
                 const bool head = layer == step.layers;
                 producer.stream(step.matrices[head ? kHead : kind], head ? kHead : kind, head ? 0 : layer);
             }
@@ -65,7 +63,6 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
             Forward<kTokens, kDim>::empty(step, shared.emptied);
         }
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kComputeRegisters));
         Forward<kTokens, kDim>(step, shared).run();
     }
 }
@@ -88,7 +85,7 @@ struct Plan {
         const int most = std::min(64, (shared_bytes - fixed) / (kStageBytes + 16));
         // Every place of the ring belongs to one warp, so that who waits at a place knows that the round before is over.
         for (int stages = most; stages > 0 && !readers; --stages) {
-            for (int warps = std::min(kWarps, stages); warps > 0 && warps >= std::min(8, stages); --warps) {
+            for (int warps = std::min(kWarps, stages); warps > 0 && warps >= std::min(6, stages); --warps) {
                 if (stages % warps == 0) {
                     ring_stages = stages;
                     readers = warps;
