@@ -23,7 +23,7 @@ from .kv_cache import KVCache
 from .model import LlamaShard
 from .protocol import message_capacity
 from .runner import HostRunner, Runner, StepRunner
-from .weights import load_shard
+from .weights import ShardFile, ShardLoader
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -117,38 +117,51 @@ def connect(config: TorchBackendConfig, comm: MPI.Comm | None) -> tuple[Manifest
 
 def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | None) -> RankBackend:
     """Loads this rank's shard and waits until every rank has. Call on the thread that runs the steps."""
+    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
+    model = model_config(read_config(config.shards), ranks, str(config.shards))
+    file = ShardFile(config.shards / f"rank{rank}.safetensors", manifest.command)
+    return make_backend(config, model, manifest.name, file, peers)
+
+
+def make_backend(
+    config: TorchBackendConfig, model: ModelConfig, name: str, shard: ShardLoader, peers: Peers | None
+) -> RankBackend:
+    """Loads this rank's part of a model and waits until every rank has. Call on the thread that runs the steps."""
     started = time.perf_counter()
     torch.set_num_threads(config.threads)
-    collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
-    info = collectives.info
-    model = model_config(read_config(config.shards), info.size, str(config.shards))
     if config.max_context > model.max_positions:
         raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
-    file = config.shards / f"rank{info.rank}.safetensors"
     runner: Runner
-    compute_dtype = "int8" if config.device == "cuda" else cpu_compute_dtype(config.compute_dtype)
     if config.device == "cuda":
-        runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, peers)
+        compute_dtype = "int8"
+        runner, weight_bytes, cache_bytes = _cuda_runner(config, model, shard, peers)
     else:
-        device = torch.device("cpu")
-        kernels = select_kernels(compute_dtype)
-        weights = load_shard(file, model, kernels, device, manifest.command)
-        cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
-        shard = LlamaShard(model, weights, kernels, collectives, cache, device)
-        runner = HostRunner(StepRunner(shard, cache, model.group, device))
-        weight_bytes, cache_bytes = weights.size_bytes, cache.size_bytes
+        compute_dtype = cpu_compute_dtype(config.compute_dtype)
+        runner, weight_bytes, cache_bytes = _cpu_runner(config, model, shard, peers, compute_dtype)
     if peers is not None:
         peers.barrier("loading the model", config.timeouts.start_s)
+    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
     log.info(
         "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(info.rank, info.size, manifest.name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
-        time.perf_counter() - started,
+        *(rank, ranks, name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6, time.perf_counter() - started),
     )
-    return RankBackend(runner, peers, model, manifest.name, compute_dtype, weight_bytes, cache_bytes)
+    return RankBackend(runner, peers, model, name, compute_dtype, weight_bytes, cache_bytes)
+
+
+def _cpu_runner(
+    config: TorchBackendConfig, model: ModelConfig, load: ShardLoader, peers: Peers | None, compute_dtype: str
+) -> tuple[Runner, int, int]:
+    """The runner on this host's CPU, bytes of weights and of cache."""
+    device, kernels = torch.device("cpu"), select_kernels(compute_dtype)
+    collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
+    weights = load(model, kernels, device)
+    cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
+    shard = LlamaShard(model, weights, kernels, collectives, cache, device)
+    return HostRunner(StepRunner(shard, cache, model.group, device)), weights.size_bytes, cache.size_bytes
 
 
 def _cuda_runner(
-    config: TorchBackendConfig, file: Path, model: ModelConfig, rebuild: str, peers: Peers | None
+    config: TorchBackendConfig, model: ModelConfig, load: ShardLoader, peers: Peers | None
 ) -> tuple[Runner, int, int]:
     """The runner on this rank's GPU, bytes of weights and of cache. Raises ConfigError on every rank if one cannot."""
     from .cuda.decode import RawMatrices
@@ -161,7 +174,7 @@ def _cuda_runner(
     if fault:
         raise ConfigError(fault)
     device = torch.device("cuda", index)
-    weights = load_shard(file, model, RawMatrices(), device, rebuild)
+    weights = load(model, RawMatrices(), device)
     runner = CudaRunner(model, weights, config.max_batch, config.max_context, config.max_step_tokens, device, peers)
     return runner, weights.size_bytes, runner.cache_bytes
 
