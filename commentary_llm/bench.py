@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import resource
-from datetime import datetime, timezone
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +15,10 @@ from rich.console import Console
 
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
+from commentary_llm.bench_output import machine, print_rows
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
-from commentary_llm.errors import CommentaryError, ConfigError
+from commentary_llm.errors import CommentaryError
 from commentary_llm.generation.bench import bench_generator, summary_ms
 from commentary_llm.generation.bench_peers import bench_llama_cpp, bench_transformers
 from commentary_llm.home import models_dir
@@ -44,21 +41,6 @@ _CLAUSES = (
     "Corner, Argentina.",
     "Half-time, and Argentina lead two-nil.",
 )
-_RANDOM_SIZES: dict[str, dict[str, Any]] = {
-    "llama-7b": {
-        "model_type": "llama",
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "vocab_size": 32000,
-        "max_position_embeddings": 2048,
-        "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": False,
-    },
-}
 _CLAUSE_ROUNDS = 6
 _ASR_ROUNDS = 5
 _WAIT_S = 30.0
@@ -68,8 +50,6 @@ _QUIET_S = 30.0  # stream time between two cues, so that none waits for the voic
 def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs the `bench` command on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
     options = engine_options(args)
-    if args.random_weights is not None:
-        return _run_random(args, EngineConfig.build(**options), comm)
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
@@ -90,7 +70,7 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     clock = StreamClock()
     with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
         assert engine.recognizer is not None
-        results: dict[str, Any] = {"what": "bench", **_machine(), "ranks": ranks, "config": _config(config)}
+        results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
         results["generator"] = bench_generator(
             engine.generator, ranks=ranks, weight_bytes_per_rank=engine.generator.weight_bytes
@@ -113,54 +93,6 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         write_text_atomically(args.out, text + "\n")
     print(text, flush=True)
     return 0
-
-
-def _run_random(args: argparse.Namespace, config: EngineConfig, comm: MPI.Comm | None) -> int:
-    """The language model alone, of any sizes."""
-    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-    from commentary_llm.generation.torch_backend.bench import bench_sizes
-    from commentary_llm.generation.torch_backend.config import model_config
-
-    if args.repeats < 1:
-        raise ConfigError(f"--repeats is {args.repeats}, expected 1 or more")
-    ranks = comm.Get_size() if comm is not None else 1
-    known = _RANDOM_SIZES.get(args.random_weights)
-    sizes = known if known is not None else _read_sizes(Path(args.random_weights))
-    torch_config = TorchBackendConfig(
-        Path(args.random_weights), config.compute_dtype, config.device, threads=config.llm_threads
-    )
-    model = model_config(sizes, ranks, args.random_weights)
-    found = bench_sizes(torch_config, model, args.random_weights, comm, args.repeats)
-    if found is None:
-        return 0
-    results = {"what": "bench, random weights", **_machine(), "ranks": ranks, "sizes": args.random_weights, **found}
-    console = Console(stderr=True)
-    console.print(
-        f"floor {found['floor_ms_per_step']:.2f} ms a step: {found['bandwidth_gb_s']:.0f} GB/s", highlight=False
-    )
-    rows = [
-        (f"{name.replace('_', ' ')}, {size}", figures, "")
-        for name in ("decode", "event_first", "event", "prefill")
-        for size, figures in found[name].items()
-    ]
-    _print_rows(rows, console)
-    text = json.dumps(results)
-    if args.out is not None:
-        write_text_atomically(args.out, text + "\n")
-    print(text, flush=True)
-    return 0
-
-
-def _read_sizes(path: Path) -> dict[str, Any]:
-    try:
-        sizes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"--random-weights is {str(path)!r}, expected {', '.join(_RANDOM_SIZES)} or a config.json: {error}"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
-    return sizes
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
@@ -214,18 +146,6 @@ def _bench_cues(
     return {"sources": sources, **{name: summary_ms(values) for name, values in measured.items()}}
 
 
-def _machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-    }
-
-
 def _config(config: EngineConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"match"})
 
@@ -249,12 +169,5 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
     for peer in results.get("peers", []):
         if "decode" in peer:
             rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
-    _print_rows(rows, console)
+    print_rows(rows, console)
     console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)
-
-
-def _print_rows(rows: list[tuple[str, dict[str, float], str]], console: Console) -> None:
-    console.print(f"{'':40}{'p50':>9}{'p90':>9}{'p99':>9}{'max':>9}  ms", soft_wrap=True)
-    for name, f, note in rows:
-        figures = "".join(f"{f[key]:9.2f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
-        console.print(f"{name:40}{figures}  {note}", highlight=False, soft_wrap=True)

@@ -191,6 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from commentary_llm.serve import run_serve
 
             return run_serve(args, comm)
+        if args.random_weights is not None:
+            from commentary_llm.bench_sizes import run_bench_sizes
+
+            return run_bench_sizes(args, comm)
         from commentary_llm.bench import run_bench
 
         return run_bench(args, comm)
