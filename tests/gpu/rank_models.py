@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import torch
 
@@ -21,6 +22,8 @@ from commentary_llm.generation.torch_backend.weights import read_shard
 SHAPES = {
     # grouped heads, sizes that fill no tile, chunk or quarter, tied embedding
     "small": LlamaShape(3, 576, 9, 3, 64, 1536, 4097, tied=True),
+    # nothing that divides anything
+    "odd": LlamaShape(2, 328, 4, 2, 128, 811, 1003, tied=False),
     "large": LlamaShape(2, 4096, 32, 32, 128, 11008, 32000, tied=False),
 }
 
@@ -86,8 +89,8 @@ class ExactModel:
         cpu, kernels = torch.device("cpu"), CpuExactKernels()
         self.cache = KVCache(self.config, slots, context, kernels.cache_dtype, cpu)
         shard = read_shard(weights, self.config, kernels, "random", "")
-        model = LlamaShard(self.config, shard, kernels, SoloCollectives(), self.cache, cpu)
-        self.runner = StepRunner(model, self.cache, self.config.group, cpu)
+        self._model = LlamaShard(self.config, shard, kernels, SoloCollectives(), self.cache, cpu)
+        self.runner = StepRunner(self._model, self.cache, self.config.group, cpu)
 
     def run(self, tokens: tuple[int, ...], *spans: tuple[int, int, int]) -> torch.Tensor:
         """Logits (spans, vocabulary) of the last token of each span: slot, start, count."""
@@ -95,6 +98,13 @@ class ExactModel:
         logits = self.runner.logits(plan)
         assert logits is not None
         return logits
+
+    @torch.inference_mode()
+    def rows(self, tokens: torch.Tensor, spans: list[tuple[int, int, int]], rows: list[int]) -> torch.Tensor | None:
+        """Logits (rows, vocabulary) of any of the tokens."""
+        plan = StepPlan((), (), tuple(Span(*span, ()) for span in spans), tuple(tokens.tolist()))
+        batch = replace(self.runner._batch(plan), logit_rows=torch.tensor(rows, dtype=torch.int64))
+        return self._model.forward(batch)
 
     def cache_of_rank(self, slot: int, length: int, rank: int, ranks: int) -> torch.Tensor:
         """(layers, kv_heads of the rank, 2, length, head_dim) float16; padded heads are zero."""

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
-from random_llama import PackedLlama, PairMaker, RandomLlama, config_of
+from rank_models import SHAPES, ExactModel, RandomWeights, device_model, worst_error
 
-from checkpoints.llama import LlamaShape
-from commentary_llm.generation.torch_backend.collectives import SoloCollectives
 from commentary_llm.generation.torch_backend.cuda.layout import pack
 from commentary_llm.generation.torch_backend.cuda.prefill import Exchange, PrefillPass, logits_bytes, parts_bytes
 from commentary_llm.generation.torch_backend.cuda.prefill_library import load_prefill_library
-from commentary_llm.generation.torch_backend.kernels import CpuExactKernels
-from commentary_llm.generation.torch_backend.kv_cache import KVCache
-from commentary_llm.generation.torch_backend.model import LlamaShard
-from commentary_llm.generation.torch_backend.protocol import Span, StepPlan
-from commentary_llm.generation.torch_backend.runner import StepRunner
 
 pytestmark = [
     pytest.mark.gpu,
@@ -28,34 +19,15 @@ pytestmark = [
 ]
 TOLERANCE = 1e-2
 SLOTS, CONTEXT, MAX_TOKENS = 4, 1024, 512
-SHAPES = {
-    # grouped heads, sizes that fill no tile or chunk, tied embedding; two ranks: padded heads and vocabulary
-    "small": LlamaShape(3, 576, 9, 3, 64, 1536, 4097, tied=True),
-    "odd": LlamaShape(2, 328, 4, 2, 128, 811, 1003, tied=False),
-    "large": LlamaShape(2, 4096, 32, 32, 128, 11008, 32000, tied=False),
-}
-
-
-class Reference:
-    """The model on the CPU, exact, whole."""
-
-    def __init__(self, llama: RandomLlama) -> None:
-        config, kernels, cpu = config_of(llama.shape, 1, CONTEXT), CpuExactKernels(), torch.device("cpu")
-        self.cache = KVCache(config, SLOTS, CONTEXT, kernels.cache_dtype, cpu)
-        self._model = LlamaShard(config, llama.shard(0, 1, kernels, "cpu"), kernels, SoloCollectives(), self.cache, cpu)
-        self._runner = StepRunner(self._model, self.cache, config.group, cpu)
-
-    @torch.inference_mode()
-    def run(self, ids: torch.Tensor, spans: list[tuple[int, int, int]], rows: list[int]) -> torch.Tensor | None:
-        plan = StepPlan((), tuple(Span(*span, False) for span in spans), tuple(ids.tolist()))
-        return self._model.forward(replace(self._runner._batch(plan), logit_rows=torch.tensor(rows, dtype=torch.int64)))
 
 
 class Ranks:
     """The model on the GPU, cut for `ranks`, which share it: a stream each, plain pointers to each other's memory."""
 
-    def __init__(self, llama: RandomLlama, ranks: int) -> None:
-        config = config_of(llama.shape, ranks, CONTEXT)
+    def __init__(self, weights: RandomWeights, ranks: int) -> None:
+        device = torch.device("cuda", 0)
+        models = [device_model(weights, rank, ranks, CONTEXT, device) for rank in range(ranks)]
+        config = models[0][0]
         local = config.local
         shape = (local.layers, SLOTS, local.kv_heads, 2, CONTEXT, local.head_dim)
         # NaN: what the passes have not written themselves must not count.
@@ -67,14 +39,8 @@ class Ranks:
         self._streams = [torch.cuda.Stream() for _ in range(ranks)]
         addresses = [tuple(tensor.data_ptr() for tensor in kind) for kind in (self.parts, self._arrivals, self.logits)]
         self.passes = [
-            PrefillPass(
-                config,
-                PackedLlama(config, llama.shard(rank, ranks, PairMaker(), "cuda")),
-                self.caches[rank],
-                Exchange(rank, ranks, *addresses),
-                MAX_TOKENS,
-            )
-            for rank in range(ranks)
+            PrefillPass(config, model, self.caches[rank], Exchange(rank, ranks, *addresses), MAX_TOKENS)
+            for rank, (_, model) in enumerate(models)
         ]
 
     @staticmethod
@@ -96,19 +62,19 @@ class Ranks:
 
 class Pair:
     def __init__(self, name: str, ranks: int) -> None:
-        llama = RandomLlama(SHAPES[name])
-        self.shape, self.exact, self.gpu = llama.shape, Reference(llama), Ranks(llama, ranks)
+        weights = RandomWeights(SHAPES[name], 11)
+        self.shape, self.exact, self.gpu = weights.shape, ExactModel(weights, SLOTS, CONTEXT), Ranks(weights, ranks)
         self._draw = torch.Generator().manual_seed(5)
 
     def check(self, spans: list[tuple[int, int, int]], rows: list[int]) -> None:
         """Random tokens for these spans (slot, start, count): logits of `rows` and the cache."""
         tokens = sum(count for _, _, count in spans)
         ids = torch.randint(self.shape.vocabulary, (tokens,), generator=self._draw)
-        expected, found = self.exact.run(ids, spans, rows), self.gpu.run(ids, spans, rows)
+        expected, found = self.exact.rows(ids, spans, rows), self.gpu.run(ids, spans, rows)
         for other in found[1:]:
             assert torch.equal(found[0], other)
         if expected is not None:
-            assert relative(found[0][:, : self.shape.vocabulary], expected) < TOLERANCE
+            assert worst_error(found[0][:, : self.shape.vocabulary], expected) < TOLERANCE
         for slot, start, count in spans:
             self._check_cache(slot, start, start + count)
 
@@ -117,14 +83,11 @@ class Pair:
             for kind, expected in enumerate(self.exact.cache.read(layer, slot, 1, stop)):
                 heads = torch.cat([cache[layer, slot, :, kind, start:stop] for cache in self.gpu.caches])
                 found = heads[: self.shape.kv_heads].float().cpu()
-                assert relative(found.transpose(0, 1).flatten(1), expected[0, :, start:].transpose(0, 1).flatten(1)) < (
-                    TOLERANCE
-                ), f"layer {layer}, {('keys', 'values')[kind]} of slot {slot}, positions {start} to {stop}"
-
-
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest relative error of a row; NaN when anything is."""
-    return float(((found - expected).norm(dim=1) / expected.norm(dim=1)).max())
+                assert worst_error(
+                    found.transpose(0, 1).flatten(1), expected[0, :, start:].transpose(0, 1).flatten(1)
+                ) < (TOLERANCE), (
+                    f"layer {layer}, {('keys', 'values')[kind]} of slot {slot}, positions {start} to {stop}"
+                )
 
 
 @pytest.fixture(scope="module", params=[(name, ranks) for name in SHAPES for ranks in (1, 2)], ids=str)
