@@ -162,7 +162,7 @@ class DecodeStep:
         step.slots[:count], step.positions[:count] = list(slots), list(positions)
         blocks = self.clusters[size] * self._kernels.cluster_blocks(size)
         free_blocks = blocks // (count * local.query_heads)
-        splits = min(_MOST_SPLITS // size, free_blocks, math.ceil((max(positions) + 1) / _SPLIT_POSITIONS))
+        splits = min(_MOST_SPLITS, MAX_TOKENS // size, free_blocks, math.ceil((max(positions) + 1) / _SPLIT_POSITIONS))
         step.splits = max(1, splits)
         step.layer_half = self._uses * local.layers % 2
         step.down_half = self._uses * (local.layers + 1) % 2

@@ -111,7 +111,7 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
 }
 
 __device__ __forceinline__ void barrier_arrive_cluster(uint32_t address) {
-    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(address) : "memory");
+    asm volatile("fence.release.sync_restrict::shared::cta.cluster;\nmbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%0];" ::"r"(address) : "memory");
 }
 
 // A launch fails rather than hang when another rank or block is gone.
@@ -138,11 +138,12 @@ __device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t
     Patience patience;
     for (uint32_t done = 0;;) {
         asm volatile(
-            "{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+            "{\n.reg .pred p;\nmbarrier.try_wait.parity.relaxed.cluster.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
             : "=r"(done) : "r"(shared_address(barrier)), "r"(parity) : "memory");
-        if (done) return;
+        if (done) break;
         patience.wait();
     }
+    asm volatile("fence.acquire.sync_restrict::shared::cluster.cluster;" ::: "memory");
 }
 
 // Between the threads that compute and those that empty mailboxes.

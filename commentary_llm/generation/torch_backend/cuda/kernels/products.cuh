@@ -40,7 +40,7 @@ struct Products {
     const int part = cluster_rank();
     int turn = 0;    // whose the next stage of the ring is
     int place;       // in the ring, of this warp's next stage
-    int round = 0;   // parity of its barrier
+    int round = 0;   // through the ring
     int half = 0;    // of sums, factors and row scales
     int join_round = 0, emptied_round = 0;
     bool pending = false;
@@ -240,13 +240,15 @@ struct Products {
         const int total = tiles * parts, group = lane / 4, quad = lane % 4;
         int* sums = shared.sums + half * kRoundTiles * kTileRows * kRowInts;
         int stage = warp < step.readers ? (warp + step.readers - turn) % step.readers : total;  // this warp's first
+        int tile = stage / parts, number = stage % parts;
+#pragma unroll 1
         for (; stage < total; stage += step.readers) {
-            const int tile = stage / parts, within = (stage - tile * parts) * kStageChunks, count = min(kStageChunks, chunks - within);
+            const int within = number * kStageChunks, count = min(kStageChunks, chunks - within);
             const uint8_t* weights = shared.ring.stages + place * kStageBytes + lane * 16;
             // Of the 8 columns of a product those beyond kColumns are nobody's; any digits do.
             const uint8_t* inputs = shared.digits + within * kColumns * 32 + group % kColumns * 32 + quad * 8;
             int sum[2][kColumnBlocks][4] = {};
-            barrier_wait(&shared.ring.full[place], round);
+            barrier_wait(&shared.ring.full[round % 2 * step.ring_stages + place], round / 2 % 2);
             if (count == kStageChunks) {
                 multiply_chunks<kStageChunks>(sum, weights, inputs);
             } else {
@@ -258,7 +260,7 @@ struct Products {
             place += step.readers;
             if (place >= step.ring_stages) {
                 place -= step.ring_stages;
-                round ^= 1;
+                ++round;
             }
             int* target = sums + tile * kTileRows * kRowInts;
 #pragma unroll
@@ -271,6 +273,7 @@ struct Products {
                     atomicAdd(target + (group + 8) * kRowInts + column + 1, sum[0][n][3] + sum[1][n][3]);
                 }
             }
+            for (number += step.readers; number >= parts; number -= parts) ++tile;
         }
         turn = (turn + total) % step.readers;
     }

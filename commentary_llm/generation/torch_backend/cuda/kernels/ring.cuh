@@ -17,7 +17,7 @@ __device__ __forceinline__ Tiles tiles_of(const Matrix& matrix, int cluster, int
 struct Ring {
     const Tiles* tiles;  // of each kind of product, this cluster's
     uint8_t* stages;
-    uint64_t* full;
+    uint64_t* full;      // two of a place, used in turn: who waits at one has seen the round before the last come to its end
     uint64_t* empty;
 };
 
@@ -25,11 +25,11 @@ struct Ring {
 template <int kCluster>
 struct Producer {
     const Ring ring;
-    const uint32_t last_place;
+    const uint32_t places;
     uint32_t place = 0, parity = 1;  // of the round before; a new barrier's round before the first counts as over
     uint64_t policy;
 
-    __device__ Producer(const Ring& r, const Step& step) : ring(r), last_place(step.ring_stages - 1) {
+    __device__ Producer(const Ring& r, const Step& step) : ring(r), places(step.ring_stages) {
         asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     }
 
@@ -44,12 +44,13 @@ struct Producer {
 
     __device__ __forceinline__ void copy(const int8_t* from, int bytes) {
         barrier_wait(&ring.empty[place], parity);
-        barrier_expect(&ring.full[place], bytes);
+        uint64_t* full = &ring.full[parity ? place : places + place];
+        barrier_expect(full, bytes);
         asm volatile(
             "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
                 shared_address(ring.stages + place * kStageBytes)),
-            "l"(from), "r"(bytes), "r"(shared_address(&ring.full[place])), "l"(policy) : "memory");
-        const bool around = place == last_place;
+            "l"(from), "r"(bytes), "r"(shared_address(full)), "l"(policy) : "memory");
+        const bool around = place == places - 1;
         place = around ? 0 : place + 1;
         parity ^= around;
     }

@@ -37,13 +37,14 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
     shared.factors = shared.turns + kTokens * (kDim / 2);
     shared.reduce = shared.factors + 2 * kTokens;
     shared.ring.full = reinterpret_cast<uint64_t*>(shared.reduce + kWarps);
-    shared.ring.empty = shared.ring.full + step.ring_stages;
+    shared.ring.empty = shared.ring.full + 2 * step.ring_stages;
     shared.joined = shared.ring.empty + step.ring_stages;
     shared.emptied = shared.joined + 1;
     if (threadIdx.x < 5) tiles[threadIdx.x] = tiles_of(step.matrices[threadIdx.x], blockIdx.x / kCluster, gridDim.x / kCluster);
     if (threadIdx.x == 0) {
         for (int i = 0; i < step.ring_stages; ++i) {
             barrier_init(&shared.ring.full[i], 1);
+            barrier_init(&shared.ring.full[step.ring_stages + i], 1);
             barrier_init(&shared.ring.empty[i], 1);
         }
         barrier_init(shared.joined, kCluster * kWarps);
@@ -71,7 +72,7 @@ int round_up(int value, int multiple) { return (value + multiple - 1) / multiple
 
 // How a multiprocessor's shared memory is divided: what activations and sums leave belongs to the ring of weights.
 struct Plan {
-    int digit_bytes, bytes, ring_stages = 0, readers = 0;
+    int digit_bytes, bytes, ring_stages, readers;
 
     Plan(const Step& step, int tokens, int head_dim, int shared_bytes) {
         int chunks = 0;
@@ -82,18 +83,9 @@ struct Plan {
         const int words = 2 * kRoundTiles * kTileRows * row_ints(tokens) + tokens * share + share + 2 * kRoundTiles * kTileRows +
                           tokens * head_dim + 4 * tokens + 2 * kWarps;
         const int fixed = digit_bytes + 4 * words + 16;
-        const int most = std::min(64, (shared_bytes - fixed) / (kStageBytes + 16));
-        // Every place of the ring belongs to one warp, so that who waits at a place knows that the round before is over.
-        for (int stages = most; stages > 0 && !readers; --stages) {
-            for (int warps = std::min(kWarps, stages); warps > 0 && warps >= std::min(6, stages); --warps) {
-                if (stages % warps == 0) {
-                    ring_stages = stages;
-                    readers = warps;
-                    break;
-                }
-            }
-        }
-        bytes = fixed + ring_stages * (kStageBytes + 16);
+        ring_stages = std::max(0, (shared_bytes - fixed) / (kStageBytes + 24));
+        readers = std::min(kWarps, ring_stages);
+        bytes = fixed + ring_stages * (kStageBytes + 24);
     }
 };
 
