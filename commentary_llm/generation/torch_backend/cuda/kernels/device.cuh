@@ -25,11 +25,8 @@ constexpr float kSecondDigit = 254.0f;
 constexpr unsigned kEmpty = 0xffffffffu;
 
 // Blocks of a cluster; each takes its part of every product's inputs. Clusters of two use every multiprocessor (of four,
-// 120 to 128 of a Hopper's 132); but eight tokens' activations only fit beside the ring in quarters.
-#ifndef CL
-#define CL tokens == kMaxTokens ? kMaxCluster : 2
-#endif
-__host__ __device__ constexpr int cluster_for(int tokens) { return CL; }
+// 120 to 128 of a Hopper's 132), but to make the digits of many tokens takes longer in halves than in quarters.
+__host__ __device__ constexpr int cluster_for(int tokens) { return tokens < 4 ? 2 : kMaxCluster; }
 
 // An INT8 matrix of every layer: (layers, tiles, chunks, 512) bytes in fragment order, scales (layers, tiles * 16).
 struct Matrix {

@@ -7,7 +7,7 @@ namespace decode {
 template <int kMost, int kDim>
 struct Forward : Attention<kMost, kDim> {
     using Base = Attention<kMost, kDim>;
-    using Base::attend, Base::cache_at, Base::clear_sums, Base::emptying, Base::fetch_scales, Base::first_element, Base::half, Base::join;
+    using Base::attend, Base::cache_at, Base::clear_sums, Base::begin_emptying, Base::end_emptying, Base::fetch_scales, Base::first_element, Base::half, Base::join;
     using Base::kCluster, Base::kElementStep, Base::kTokens, Base::part, Base::product, Base::quantize, Base::shared, Base::step;
     using Base::values;
 
@@ -101,11 +101,12 @@ struct Forward : Attention<kMost, kDim> {
             compute_sync();
             if (round.opens) {
                 take_inputs(matrix, round.kind, round.layer);
-                emptying(Boxes::emptied_after(round.kind));
+                if (Boxes::emptied_after(round.kind)) begin_emptying();
             }
             const Round later = round.next(shared.ring.tiles, step.layers);
             fetch(later, half ^ 1);
             product(matrix, round.count);
+            end_emptying();
             join();
             finish(round);
             if (round.kind == kQkv && later.kind != kQkv) attend(round.layer, boxes.heads(round.layer), boxes.attended(round.layer));
@@ -117,11 +118,13 @@ struct Forward : Attention<kMost, kDim> {
     // Some warps beside those that compute: empty what they have read. See mailbox.cuh.
     static __device__ void empty(const Step& step, uint64_t* emptied) {
         const Boxes boxes{step};
+        if (threadIdx.x == kBlock - 1) Base::prefetch(step, 0);
         for (int number = 0; number <= 4 * step.layers; ++number) {
             const int layer = number / 4, kind = layer == step.layers ? kHead : number % 4;
             if (!Boxes::emptied_after(kind)) continue;
             emptying_sync();
-            if (kind == kQkv && threadIdx.x == kBlock - 1) Base::prefetch(step, layer);
+            // Memory has time for keys and values while the ring is full, long before they are wanted.
+            if (kind == kGateUp && layer + 1 < step.layers && threadIdx.x == kBlock - 1) Base::prefetch(step, layer + 1);
             boxes.empty_after(kind, layer);
             __threadfence();
             barrier_arrive(emptied);

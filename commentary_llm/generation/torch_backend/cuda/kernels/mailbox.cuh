@@ -10,8 +10,8 @@
 //                                              all have read activated_box of the layer before
 //   having read inputs of down (activated_box): all have written out_box -> all have read attended_box
 //   having read inputs of qkv (down_box):       all have written activated_box -> all have read out_box
-// Warps of their own empty; a block's next product is not begun before that is done and fenced. With two
-// halves, the next writer of what is emptied has itself read something that every block of this rank wrote after that.
+// Warps of their own empty, while the product is computed; what comes of it is not told before that is done and fenced. With
+// two halves, the next writer of what is emptied has itself read something that every block of this rank wrote after that.
 #pragma once
 #include "device.cuh"
 

@@ -278,14 +278,18 @@ struct Products {
         turn = (turn + total) % step.readers;
     }
 
-    // What was to be emptied is; `more`: something else may be emptied now.
-    __device__ void emptying(bool more) {
-        if (pending) {
-            barrier_wait(shared.emptied, emptied_round);
-            emptied_round ^= 1;
-        }
-        if (more) emptying_arrive();
-        pending = more;
+    // Something may be emptied now.
+    __device__ void begin_emptying() {
+        emptying_arrive();
+        pending = true;
+    }
+
+    // It is empty, if that had begun.
+    __device__ void end_emptying() {
+        if (!pending) return;
+        barrier_wait(shared.emptied, emptied_round);
+        emptied_round ^= 1;
+        pending = false;
     }
 
     // Waits until every block of the cluster has its sums; then `values` may be asked for.
