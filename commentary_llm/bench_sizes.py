@@ -17,34 +17,19 @@ from commentary_llm.report.files import write_text_atomically
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-_KNOWN_SIZES: dict[str, dict[str, Any]] = {
-    "llama-7b": {
-        "model_type": "llama",
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "vocab_size": 32000,
-        "max_position_embeddings": 2048,
-        "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": False,
-    },
-}
-
 
 def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
     from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
     from commentary_llm.generation.torch_backend.bench import bench_sizes
     from commentary_llm.generation.torch_backend.config import model_config
+    from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
 
     if args.repeats < 1:
         raise ConfigError(f"--repeats is {args.repeats}, expected 1 or more")
     config = EngineConfig.build(**engine_options(args))
     ranks = comm.Get_size() if comm is not None else 1
-    known = _KNOWN_SIZES.get(args.random_weights)
+    known = KNOWN_SIZES.get(args.random_weights)
     sizes = known if known is not None else _read_sizes(Path(args.random_weights))
     torch_config = TorchBackendConfig(
         Path(args.random_weights), config.compute_dtype, config.device, threads=config.llm_threads
@@ -72,11 +57,13 @@ def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
 
 
 def _read_sizes(path: Path) -> dict[str, Any]:
+    from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
+
     try:
         sizes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"--random-weights is {str(path)!r}, expected {', '.join(_KNOWN_SIZES)} or a config.json: {error}"
+            f"--random-weights is {str(path)!r}, expected {', '.join(KNOWN_SIZES)} or a config.json: {error}"
         ) from None
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None

@@ -56,6 +56,12 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--llm-engines", metavar="DIR", help="TensorRT-LLM engines (default: those of --llm in the cache, if there)"
     )
+    group.add_argument(
+        "--no-prepare",
+        dest="prepare",
+        action="store_false",
+        help="no openers with their sound ready, no lines written ahead for what is likely to happen",
+    )
     group.add_argument("--speech-engines", metavar="DIR", help="engines of recogniser and voice for a TensorRT runtime")
 
 
@@ -93,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _serve_options(serve)
     bench = commands.add_parser("bench", help="measure speed; the last line is JSON")
+    bench.add_argument(
+        "--llm-sizes",
+        metavar="SIZES",
+        help="let the language model, padded with zeros, compute at these: llama-7b",
+    )
     bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
     bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
     bench.add_argument("--gguf", type=Path, metavar="FILE", help="the model file that llama.cpp is to run")

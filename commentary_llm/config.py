@@ -59,6 +59,13 @@ class EngineConfig(BaseModel):
     max_new_tokens: int = Field(default=40, ge=4, le=256)
     seed: int = Field(default=0, ge=0)
 
+    prepare: bool = Field(
+        default=True, description="have the sound of openers ready, and lines for what is likely to happen next"
+    )
+    llm_sizes: str | None = Field(
+        default=None,
+        description="for timing: compute at the sizes of this model (llama-7b), the weights padded with zeros",
+    )
     queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
     startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
 

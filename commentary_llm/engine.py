@@ -128,7 +128,7 @@ class CommentaryEngine:
         self._warm_up(prompts.prefix, sampling)
         openers = OpenerBook(config.match, config.seed)
         bank = prepare_sounds(
-            openers.inventory(),
+            openers.inventory() if config.prepare else (),
             synthesizer,
             clips,
             lambda share: progress(f"making openers, {share:.0%}"),
@@ -139,7 +139,8 @@ class CommentaryEngine:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
         timeline = SpeechTimeline(self.clock.now_s, on_open)
-        branches = Branches(generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
+        ahead = (generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
+        branches = Branches(*ahead, enabled=config.prepare)
         self._flow = Flow(
             match=self.match,
             director=Director(),
@@ -278,6 +279,7 @@ def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
         device=config.device,
         threads=config.llm_threads,
         max_batch=max(_MIN_BATCH, config.candidates),
+        sizes=config.llm_sizes,
     )
 
 

@@ -92,7 +92,11 @@ class Branches:
         openers: OpenerBook,
         sampling: SamplingParams,
         metrics: Metrics,
+        *,
+        enabled: bool = True,
     ) -> None:
+        """Without `enabled` nothing is ever followed."""
+        self._enabled = enabled
         self._generator = generator
         self._synthesizer = synthesizer
         self._prompts = prompts
@@ -115,7 +119,7 @@ class Branches:
         The event may settle what was followed: then the branch for it, where one is ready, is returned, and everything
         else that was prepared is thrown away. It may begin something itself, which is followed from now on.
         """
-        begun = build_up_of(event, state)
+        begun = build_up_of(event, state) if self._enabled else None
         with self._changed:
             branch = None
             if self._followed is not None:

@@ -17,7 +17,8 @@ from commentary_llm.generation.torch_backend.kv_cache import KVCache
 from commentary_llm.generation.torch_backend.model import LlamaShard
 from commentary_llm.generation.torch_backend.protocol import StepPlan
 from commentary_llm.generation.torch_backend.runner import StepRunner
-from commentary_llm.generation.torch_backend.weights import ShardFile
+from commentary_llm.generation.torch_backend.sizes import PaddedShard, padded_config
+from commentary_llm.generation.torch_backend.weights import ShardFile, ShardLoader
 
 _TIMEOUT_S = 60
 
@@ -46,16 +47,27 @@ class ThreadCollectives:
 class ThreadRanks:
     """Runs step plans on all ranks at once."""
 
-    def __init__(self, shards: Path, ranks: int, compute_dtype: str, slots: int = 4, max_context: int = 256) -> None:
+    def __init__(
+        self,
+        shards: Path,
+        ranks: int,
+        compute_dtype: str,
+        slots: int = 4,
+        max_context: int = 256,
+        sizes: str | None = None,
+    ) -> None:
         self._pool = ThreadPoolExecutor(ranks)
         parts: list[torch.Tensor | None] = [None] * ranks
         barrier = threading.Barrier(ranks)
         device = torch.device("cpu")
-        config = model_config(read_config(shards), ranks, str(shards))
+        small = model_config(read_config(shards), ranks, str(shards))
+        config = small if sizes is None else padded_config(small, ranks, sizes)
         self._runners = []
         for rank in range(ranks):
             kernels = select_kernels(compute_dtype)
-            weights = ShardFile(shards / f"rank{rank}.safetensors", "rebuild")(config, kernels, device)
+            file = ShardFile(shards / f"rank{rank}.safetensors", "rebuild")
+            shard: ShardLoader = file if sizes is None else PaddedShard(file, small)
+            weights = shard(config, kernels, device)
             cache = KVCache(config, slots, max_context, kernels.cache_dtype, device)
             collectives = ThreadCollectives(RankInfo(rank, ranks), parts, barrier)
             model = LlamaShard(config, weights, kernels, collectives, cache, device)

@@ -23,6 +23,7 @@ from .kv_cache import KVCache
 from .model import LlamaShard
 from .protocol import message_capacity
 from .runner import HostRunner, Runner, StepRunner
+from .sizes import PaddedShard, padded_config
 from .weights import ShardFile, ShardLoader
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class TorchBackendConfig:
     max_waiting: int = 64  # requests queued beyond those running; more are refused
     steps_ahead: int = 4  # decode steps a plan, where the device draws; news waits for about two plans
     threads: int = 1  # torch threads a rank
+    sizes: str | None = None  # pad the model with zeros to these sizes, for timing: a name of `sizes.KNOWN_SIZES`
     timeouts: RankTimeouts = field(default_factory=RankTimeouts)
 
     def __post_init__(self) -> None:
@@ -120,7 +122,10 @@ def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | 
     rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
     model = model_config(read_config(config.shards), ranks, str(config.shards))
     file = ShardFile(config.shards / f"rank{rank}.safetensors", manifest.command)
-    return make_backend(config, model, manifest.name, file, peers)
+    if config.sizes is None:
+        return make_backend(config, model, manifest.name, file, peers)
+    big = padded_config(model, ranks, config.sizes)
+    return make_backend(config, big, f"{manifest.name} at {config.sizes}'s sizes", PaddedShard(file, model), peers)
 
 
 def make_backend(

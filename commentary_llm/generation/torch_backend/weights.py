@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -72,9 +73,13 @@ class ShardFile:
 
     def __call__(self, config: ModelConfig, maker: MatrixMaker[M], device: torch.device) -> ShardWeights[M]:
         """See `ShardLoader`."""
+        return self.read(lambda source: read_shard(source, config, maker, str(self.path), self.rebuild), device)
+
+    def read(self, reader: Callable[[TensorSource], ShardWeights[M]], device: torch.device) -> ShardWeights[M]:
+        """What `reader` makes of the file's tensors, which are on `device`."""
         try:
             with safe_open(self.path, framework="pt", device=str(device)) as file:
-                return read_shard(file, config, maker, str(self.path), self.rebuild)
+                return reader(file)
         except FileNotFoundError:
             raise ArtifactError(f"{self.path} does not exist; build it with `{self.rebuild}`") from None
         except SafetensorError as error:
