@@ -19,7 +19,7 @@ from commentary_llm.bench_output import machine, print_rows
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.errors import CommentaryError
-from commentary_llm.generation.bench import bench_generator, summary_ms
+from commentary_llm.generation.bench import bench_generator, copy_bandwidth, read_bandwidth, summary_ms
 from commentary_llm.generation.bench_peers import bench_llama_cpp, bench_transformers
 from commentary_llm.home import models_dir
 from commentary_llm.match.feeds.builtin import builtin_match_path
@@ -73,7 +73,10 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
         results["generator"] = bench_generator(
-            engine.generator, ranks=ranks, weight_bytes_per_rank=engine.generator.weight_bytes
+            engine.generator,
+            weight_bytes_per_rank=engine.generator.weight_bytes,
+            bandwidth_per_rank=copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks,
+            batches=(1, 2, 4, 8) if config.device == "cuda" else (1, 4),
         )
         console.print("voice and recogniser")
         results["voice"] = _bench_voice(engine.synthesizer)

@@ -14,6 +14,7 @@ from .interface import GenerationRequest, Generator, SamplingParams
 
 _READ_BYTES = 256 << 20  # well past every cache
 _READ_S = 1.0
+_COPY_BYTES = 1 << 30
 _WAIT_S = 300.0
 _WORDS = ("the", "ball", "goes", "wide", "to", "left", "and", "back", "middle", "where", "nobody", "is", "near", "it")
 
@@ -45,6 +46,22 @@ def _read_loop(_: int) -> float:
         data.sum()
         rounds += 1
     return rounds * _READ_BYTES / (time.perf_counter() - started)
+
+
+def copy_bandwidth() -> float:
+    """Bytes per second that a copy within the GPU's memory reads and writes."""
+    import torch
+
+    source = torch.zeros(_COPY_BYTES, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    target.copy_(source)
+    begin.record()
+    for _ in range(10):
+        target.copy_(source)
+    end.record()
+    end.synchronize()
+    return 10 * 2 * _COPY_BYTES / (begin.elapsed_time(end) / 1e3)
 
 
 def prompt_of(count_tokens: Callable[[str], int], tokens: int, seed: int) -> str:
@@ -91,24 +108,21 @@ def prefill_times(generator: Generator, tokens: int, repeats: int = 8) -> list[f
 def bench_generator(
     generator: Generator,
     *,
-    ranks: int,
     weight_bytes_per_rank: int,
-    batches: Sequence[int] = (1, 4),
+    bandwidth_per_rank: float,
+    batches: Sequence[int],
     prefills: Sequence[int] = (64, 256),
     new_tokens: int = 64,
 ) -> dict[str, Any]:
     """Decode per batch size and prefill per length, with the time that reading the weights alone would take.
 
-    The ceiling: every decode step reads all of a rank's weights once; `bandwidth` is measured with one reading process
-    a rank while the generator is idle.
+    The ceiling: every decode step reads all of a rank's weights once, at `bandwidth_per_rank` bytes per second.
     """
-    bandwidth = read_bandwidth(ranks)
-    read = weight_bytes_per_rank * ranks
     return {
         "what": generator.description,
         "decode": {str(batch): summary_ms(decode_step_times(generator, batch, new_tokens)) for batch in batches},
         "prefill": {str(tokens): summary_ms(prefill_times(generator, tokens)) for tokens in prefills},
-        "bytes_read_per_step": read,
-        "read_bandwidth_gb_s": round(bandwidth / 1e9, 2),
-        "ceiling_ms_per_step": round(read / bandwidth * 1000, 3),
+        "bytes_read_per_step_and_rank": weight_bytes_per_rank,
+        "bandwidth_gb_s_per_rank": round(bandwidth_per_rank / 1e9, 2),
+        "ceiling_ms_per_step": round(weight_bytes_per_rank / bandwidth_per_rank * 1000, 3),
     }

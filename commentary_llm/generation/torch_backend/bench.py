@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..bench import read_bandwidth, summary_ms
+from ..bench import copy_bandwidth, read_bandwidth, summary_ms
 from ..interface import SamplingParams
 from ..peers import Peers
 from .backend import RankBackend, TorchBackendConfig, make_backend
@@ -30,7 +30,6 @@ PREFILLS = (1, 32, 64, 128, 256)
 _PROMPT, _CACHED, _NEW, _OUT = 256, 224, 32, 24  # an event: 32 new tokens over 224 cached, 24 out
 _DECODED = 64
 _WARM_UPS = 3
-_COPY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def bench_sizes(
     finally:
         loop.close()
     read = _weights_read(model)
-    bandwidth = _copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks
+    bandwidth = copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks
     floor_s = read / bandwidth
     for decode in figures["decode"].values():
         decode["of_bandwidth"] = round(floor_s * 1e3 / decode["p50_ms"], 3)
@@ -130,7 +129,7 @@ def bench_sizes(
         **figures,
         "device": torch.cuda.get_device_name() if config.device == "cuda" else "cpu",
         "bytes_read_per_step_and_rank": read,
-        "bandwidth_gb_s": round(bandwidth / 1e9, 1),
+        "bandwidth_gb_s_per_rank": round(bandwidth / 1e9, 1),
         "floor_ms_per_step": round(floor_s * 1e3, 3),
     }
 
@@ -167,17 +166,3 @@ def _weights_read(model: ModelConfig) -> int:
     embedding = 0 if model.shape.tied else model.local.vocabulary * model.local.hidden
     sizes = [size for size in model.local.tensors().values() if len(size) == 2]
     return sum(rows * inputs for rows, inputs in sizes) - embedding
-
-
-def _copy_bandwidth() -> float:
-    """Bytes per second that a copy within the GPU's memory reads and writes."""
-    source = torch.zeros(_COPY_BYTES, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    target.copy_(source)
-    begin.record()
-    for _ in range(10):
-        target.copy_(source)
-    end.record()
-    end.synchronize()
-    return 10 * 2 * _COPY_BYTES / (begin.elapsed_time(end) / 1e3)
