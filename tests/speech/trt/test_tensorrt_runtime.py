@@ -16,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tensorrt_machine import Machine
 
 from asr_tts.runtime import open_runtime
+from asr_tts.runtime.device_context import GpuTensor
 from asr_tts.runtime.profiles import write_profiles
 from asr_tts.runtime.tensorrt_library import Library
-from asr_tts.runtime.tensorrt_runtime import GpuTensor, TensorRtRuntime
+from asr_tts.runtime.tensorrt_runtime import TensorRtRuntime
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 SIZES = (3, 8)
