@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import resource
-from datetime import datetime, timezone
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +15,7 @@ from rich.console import Console
 
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
+from commentary_llm.bench_output import machine, print_rows
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.errors import CommentaryError
@@ -73,7 +70,7 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     clock = StreamClock()
     with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
         assert engine.recognizer is not None
-        results: dict[str, Any] = {"what": "bench", **_machine(), "ranks": ranks, "config": _config(config)}
+        results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
         results["generator"] = bench_generator(
             engine.generator, ranks=ranks, weight_bytes_per_rank=engine.generator.weight_bytes
@@ -152,18 +149,6 @@ def _bench_cues(
     return {"sources": sources, **{name: summary_ms(values) for name, values in measured.items()}}
 
 
-def _machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-    }
-
-
 def _config(config: EngineConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"match"})
 
@@ -188,8 +173,5 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
     for peer in results.get("peers", []):
         if "decode" in peer:
             rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
-    console.print(f"{'':40}{'p50':>9}{'p90':>9}{'p99':>9}{'max':>9}  ms", soft_wrap=True)
-    for name, f, note in rows:
-        figures = "".join(f"{f[key]:9.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
-        console.print(f"{name:40}{figures}  {note}", highlight=False, soft_wrap=True)
+    print_rows(rows, console)
     console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)

@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
     bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
     bench.add_argument("--gguf", type=Path, metavar="FILE", help="the model file that llama.cpp is to run")
+    bench.add_argument(
+        "--random-weights",
+        metavar="SIZES",
+        help="time only the language model, of these sizes and with random weights: llama-7b, or a config.json's path",
+    )
+    bench.add_argument("--repeats", type=int, default=30, help="runs a figure with --random-weights (default: 30)")
     bench.add_argument("--out", type=Path, help="also write the JSON here")
     _engine_options(bench)
     return parser
@@ -191,6 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from commentary_llm.serve import run_serve
 
             return run_serve(args, comm)
+        if args.random_weights is not None:
+            from commentary_llm.bench_sizes import run_bench_sizes
+
+            return run_bench_sizes(args, comm)
         from commentary_llm.bench import run_bench
 
         return run_bench(args, comm)

@@ -31,8 +31,10 @@ class EngineConfig(BaseModel):
     )
     asr: str = ASR_MODEL
     tts: str = TTS_MODEL
-    compute_dtype: Literal["int8", "float32"] = Field(
-        default="int8", description="how matrices are multiplied: INT8 digits, or dequantised (four bytes a weight)"
+    compute_dtype: Literal["auto", "int8", "float32"] = Field(
+        default="auto",
+        description="how matrices are multiplied: INT8 digits, or dequantised (four bytes a weight); "
+        "auto takes what the processor is quick at",
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="where the torch backend computes")
     llm_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the language model on each rank")

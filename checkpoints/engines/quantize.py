@@ -121,7 +121,8 @@ class _Histogram:
             self._limit *= 2
             pairs = self._counts.reshape(-1, 2).sum(axis=1)
             self._counts = np.concatenate([pairs, np.zeros(_BINS // 2, np.int64)])
-        places = np.minimum((magnitudes * (_BINS / self._limit)).astype(np.int32), _BINS - 1)
+        # In float64: the factor of the smallest magnitudes is beyond float32's range.
+        places = np.minimum((magnitudes.astype(np.float64) * (_BINS / self._limit)).astype(np.int32), _BINS - 1)
         self._counts += np.bincount(places, minlength=_BINS)
 
     def quantile(self, share: float) -> float:

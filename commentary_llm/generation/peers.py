@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PLAN_TAG, REDUCE_TAG, GATHER_TAG, BARRIER_TAG, LABEL_TAG, FAILURE_TAG, FAULT_TAG = range(1, 8)
+PLAN_TAG, REDUCE_TAG, GATHER_TAG, BARRIER_TAG, LABEL_TAG, FAILURE_TAG, FAULT_TAG, REGION_TAG = range(1, 9)
 _LABEL_BYTES, _FAILURE_BYTES = 256, 4096
 _SPINS = 200  # about 60 µs: longer than two ranks usually differ in a layer
 _SLEEP_AFTER_S = 0.05  # a peer this late is not computing the same layer: stop using its core
@@ -70,6 +70,12 @@ class Peers:
     @property
     def others(self) -> list[int]:
         return [rank for rank in range(self.info.size) if rank != self.info.rank]
+
+    @property
+    def local_rank(self) -> int:
+        """How many lower ranks run on the same host: which of its GPUs is this rank's."""
+        hosts = [label.split("(")[1].split(",")[0] for label in self._labels]
+        return hosts[: self.info.rank].count(hosts[self.info.rank])
 
     def label(self, rank: int) -> str:
         """ "rank 1 (host, pid 4242)"."""
@@ -166,14 +172,18 @@ class Peers:
 
     def exchange_text(self, text: str, tag: int, capacity_bytes: int) -> list[str]:
         """One text a rank, cut to the capacity, in rank order. Raises RankLostError past `start_s`."""
+        mine = text.encode()[:capacity_bytes].ljust(capacity_bytes, b"\0")
+        return [theirs.rstrip(b"\0").decode(errors="replace") for theirs in self.exchange_bytes(mine, tag)]
+
+    def exchange_bytes(self, mine: bytes, tag: int) -> list[bytes]:
+        """As many bytes from every rank, in rank order. Raises RankLostError past `start_s`."""
         rank = self.info.rank
-        texts = np.zeros((self.info.size, capacity_bytes), np.uint8)
-        mine = text.encode()[:capacity_bytes]
-        texts[rank, : len(mine)] = np.frombuffer(mine, np.uint8)
-        requests = [self.comm.Irecv(texts[other], other, tag) for other in self.others]
-        requests += [self.comm.Isend(texts[rank], other, tag) for other in self.others]
+        rows = np.zeros((self.info.size, len(mine)), np.uint8)
+        rows[rank] = np.frombuffer(mine, np.uint8)
+        requests = [self.comm.Irecv(rows[other], other, tag) for other in self.others]
+        requests += [self.comm.Isend(rows[rank], other, tag) for other in self.others]
         self.wait(requests, [*self.others, *self.others], "the start of the job", self.timeouts.start_s)
-        return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in texts]
+        return [row.tobytes() for row in rows]
 
 
 class PersistentExchange:

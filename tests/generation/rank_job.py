@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from device_double import drawing_on_device
 from mpi4py import MPI
 
 from commentary_llm.errors import CommentaryError
@@ -22,6 +23,14 @@ PROMPTS = ("Goal! Messi", "The referee points to the spot", "90+4 minutes")
 
 
 def main(mode: str, shards: Path) -> None:
+    if mode.startswith("ahead-"):
+        with drawing_on_device(queued=False):
+            run(mode.removeprefix("ahead-"), shards)
+    else:
+        run(mode, shards)
+
+
+def run(mode: str, shards: Path) -> None:
     comm = MPI.COMM_WORLD
     config = TorchBackendConfig(shards, compute_dtype="float32", max_context=300)
     if comm.rank:
@@ -31,8 +40,11 @@ def main(mode: str, shards: Path) -> None:
         return
     with open_generator("torch", config, comm) as generator:
         if mode == "tokens":
-            handles = [generator.submit(GenerationRequest("", p, SamplingParams(max_new_tokens=12))) for p in PROMPTS]
-            print(json.dumps([list(handle.result(50)[0].token_ids) for handle in handles]), flush=True)
+            greedy = SamplingParams(max_new_tokens=12)
+            drawn = SamplingParams(15, temperature=0.9, top_p=0.9, repetition_penalty=1.2, seed=4, candidates=3)
+            requests = [GenerationRequest("", prompt, params) for prompt in PROMPTS for params in (greedy, drawn)]
+            handles = [generator.submit(request) for request in requests]
+            print(json.dumps([[c.token_ids for c in handle.result(50)] for handle in handles]), flush=True)
             time.sleep(1.5)  # idle long enough for a ping
             return
         started = time.perf_counter()
@@ -54,14 +66,14 @@ def sabotage(mode: str) -> None:
         delay_s = 3.0  # after loading
         threading.Timer(delay_s, lambda: os.kill(os.getpid(), kind)).start()
     elif mode == "raise":
-        run, count = StepRunner.run, iter(range(20))
+        logits, count = StepRunner.logits, iter(range(20))
 
         def failing(self: StepRunner, plan: object) -> object:
             if next(count, None) is None:
                 raise ZeroDivisionError("the sabotaged step")
-            return run(self, plan)  # type: ignore[arg-type]
+            return logits(self, plan)  # type: ignore[arg-type]
 
-        StepRunner.run = failing  # type: ignore[method-assign,assignment]
+        StepRunner.logits = failing  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ pytestmark = pytest.mark.mpi
 JOB = Path(__file__).with_name("rank_job.py")
 
 
-def test_same_greedy_tokens_on_any_rank_count(tiny_shards: dict[int, Path]) -> None:
+def test_same_tokens_on_any_rank_count_and_when_every_rank_draws(tiny_shards: dict[int, Path]) -> None:
     found = []
-    for ranks in (1, 2, 3, 4):
-        job = run_ranks(ranks, JOB, "tokens", str(tiny_shards[ranks]))
+    for ranks, mode in ((1, "tokens"), (2, "tokens"), (3, "tokens"), (4, "tokens"), (2, "ahead-tokens")):
+        job = run_ranks(ranks, JOB, mode, str(tiny_shards[ranks]))
         assert job.exit_code == 0, job.output
-        found.append(json.loads(next(line for line in job.output.splitlines() if line.startswith("[["))))
+        found.append(json.loads(next(line for line in job.output.splitlines() if line.startswith("[[["))))
     assert found[1:] == found[:-1]
 
 
@@ -25,6 +25,7 @@ def test_same_greedy_tokens_on_any_rank_count(tiny_shards: dict[int, Path]) -> N
     ("mode", "named"),
     [
         ("raise", r"the sabotaged step"),
+        ("ahead-raise", r"the sabotaged step"),
         ("stop", "no longer answers"),
         ("stop-idle", "no longer answers"),
     ],

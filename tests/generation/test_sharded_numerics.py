@@ -36,7 +36,7 @@ def prompt_logits(ranks: ThreadRanks, ids: list[int], slot: int = 0, chunk: int 
     found = []
     for start in range(0, len(ids), chunk):
         part = tuple(ids[start : start + chunk])
-        logits = ranks.run(StepPlan((), (Span(slot, start, len(part), True),), part))
+        logits = ranks.run(StepPlan((), (), (Span(slot, start, len(part), (slot,)),), part))
         assert logits is not None
         found.append(logits[0])
     return found
@@ -54,7 +54,7 @@ def greedy(ranks: ThreadRanks, ids: list[int], count: int) -> list[int]:
     tokens = [int(prompt_logits(ranks, ids)[-1].argmax())]
     while len(tokens) < count:
         position = len(ids) + len(tokens) - 1
-        logits = ranks.run(StepPlan((), (Span(0, position, 1, True),), (tokens[-1],)))
+        logits = ranks.run(StepPlan((), (), (Span(0, position, 1, (0,)),), (tokens[-1],)))
         assert logits is not None
         tokens.append(int(logits[0].argmax()))
     return tokens
@@ -97,13 +97,13 @@ def test_batch_of_different_lengths_equals_one_by_one(tiny_shards: dict[int, Pat
     alone = [prompt_logits(ranks, ids)[-1] for ids in prompts]
     for slot, ids in enumerate(prompts):  # slot 2's last token runs as part of a longer chunk, others one by one
         start = len(ids) - (3 if slot == 2 else 1)
-        ranks.run(StepPlan((), (Span(slot, 0, start, False),), tuple(ids[:start])))
+        ranks.run(StepPlan((), (), (Span(slot, 0, start, ()),), tuple(ids[:start])))
     order = (0, 1, 3, 2)
     spans = tuple(
-        Span(slot, len(prompts[slot]) - (3 if slot == 2 else 1), 3 if slot == 2 else 1, True) for slot in order
+        Span(slot, len(prompts[slot]) - (3 if slot == 2 else 1), 3 if slot == 2 else 1, (slot,)) for slot in order
     )
     tokens = tuple(token for span in spans for token in prompts[span.slot][span.start :])
-    together = ranks.run(StepPlan((), spans, tokens))
+    together = ranks.run(StepPlan((), (), spans, tokens))
     assert together is not None
     for row, slot in enumerate(order):
         torch.testing.assert_close(together[row], alone[slot], rtol=1e-4, atol=1e-4)
@@ -115,7 +115,7 @@ def test_copied_slot_gives_identical_logits(tiny_shards: dict[int, Path]) -> Non
     try:
         prompt_logits(ranks, ids)
         plans = [
-            (slot, StepPlan(copies, (Span(slot, len(ids), 1, True),), (7,)))
+            (slot, StepPlan(copies, (), (Span(slot, len(ids), 1, (slot,)),), (7,)))
             for slot, copies in ((3, (SlotCopy(0, 3, len(ids)),)), (0, ()))
         ]
         copied, own = (ranks.run(plan) for _, plan in plans)

@@ -9,10 +9,22 @@ from hypothesis import strategies as st
 
 from commentary_llm.errors import InputError
 from commentary_llm.generation.interface import SamplingParams
-from commentary_llm.generation.sampling import Sampler, check_params, token_logprobs
+from commentary_llm.generation.sampling import Sampler, check_params, token_logprobs, uniform
 from commentary_llm.generation.text_stream import Detokenizer, StopMatcher
 
 TEXT = st.text(alphabet="ab–é⚽日 \n", max_size=40)
+
+
+# (seed, candidate, index) -> 2**24 times the number, from a C program with uint64_t
+HARD = {
+    (0, 0, 0): 13408518,
+    (0, 0, 1): 4800633,
+    (0, 1, 0): 339969,
+    (7, 3, 41): 11957700,
+    (-1, 0, 0): 2744516,
+    ((1 << 63) - 1, 7, 1023): 793585,
+    (-(1 << 63), 1, 5): 12413165,
+}
 
 
 class Utf8Bytes:
@@ -56,6 +68,25 @@ def test_stop_strings_never_leak(pieces: list[str], stops: list[str]) -> None:
         assert not any(stop in whole for stop in stops)
 
 
+def test_uniform_against_hard_numbers() -> None:
+    found = [uniform(*counters) * 2**24 for counters in HARD]
+    assert found == list(HARD.values())
+
+
+def test_uniform_is_uniform_and_its_counters_are_independent() -> None:
+    grids = [
+        [uniform(seed, candidate, index) for index in range(2000)] for seed in (-1, 0, 7) for candidate in range(4)
+    ]
+    for grid in grids:
+        values = torch.tensor(grid)
+        assert float(values.min()) >= 0
+        assert float(values.max()) < 1
+        counts = torch.histc(values, 20, 0, 1)
+        assert float(((counts - 100) ** 2 / 100).sum()) < 44  # chi-square, 19 degrees of freedom: 0.1 %
+    correlations = torch.corrcoef(torch.tensor([*grids, [*grids[0][1:], 0.5]]))
+    assert float((correlations - torch.eye(len(correlations))).abs().max()) < 0.09  # 4 / sqrt(2000)
+
+
 def draws(params: SamplingParams, logits: torch.Tensor, count: int, candidate: int = 0) -> torch.Tensor:
     sampler = Sampler(params, candidate, ())
     return torch.bincount(torch.tensor([sampler.draw(logits) for _ in range(count)]), minlength=len(logits))
@@ -64,15 +95,29 @@ def draws(params: SamplingParams, logits: torch.Tensor, count: int, candidate: i
 def test_sampled_frequencies_follow_the_distribution() -> None:
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0])
     expected = torch.softmax(logits / 0.7, 0)
-    found = draws(SamplingParams(temperature=0.7, seed=3), logits, 8000) / 8000
-    assert (found - expected).abs().max() < 0.02
+    for seed, candidate in ((3, 0), (3, 1), (-12, 0), (1 << 70, 2)):
+        found = draws(SamplingParams(temperature=0.7, seed=seed), logits, 8000, candidate) / 8000
+        assert (found - expected).abs().max() < 0.02
 
 
-def test_top_p_keeps_the_smallest_sufficient_set() -> None:
+def test_tokens_are_drawn_in_the_order_of_their_ids() -> None:
+    probabilities = torch.tensor([0.2, 0.3, 0.05, 0.45])
+    for top_p, inside in ((1.0, [0, 1, 2, 3]), (0.9, [0, 1, 3])):
+        sampler = Sampler(SamplingParams(temperature=1, top_p=top_p, seed=9), 2, ())
+        mass = probabilities[inside].cumsum(0)
+        for index in range(200):
+            target = uniform(9, 2, index) * float(mass[-1])
+            expected = inside[next(place for place, upto in enumerate(mass) if float(upto) > target)]
+            assert sampler.draw(probabilities.log()) == expected
+
+
+def test_top_p_keeps_the_smallest_sufficient_set_and_ties_of_its_last() -> None:
     logits = torch.log(torch.tensor([0.1, 0.5, 0.3, 0.1]))
     found = draws(SamplingParams(temperature=1, top_p=0.75), logits, 4000)
     assert found[[0, 3]].sum() == 0
     assert abs(float(found[1]) / 4000 - 0.625) < 0.03
+    tied = draws(SamplingParams(temperature=1, top_p=0.85), logits, 4000)
+    assert bool((tied > 300).all())
     only = draws(SamplingParams(temperature=1, top_p=0.01), logits, 50)
     assert only[1] == 50
 
@@ -85,6 +130,7 @@ def test_wide_nucleus_is_not_cut_at_the_short_list() -> None:
 def test_greedy_penalty_seed_and_candidates() -> None:
     logits = torch.tensor([1.0, 1.2, -1.0, 0.9])
     assert Sampler(SamplingParams(), 0, ()).draw(logits) == 1
+    assert Sampler(SamplingParams(), 0, ()).draw(torch.tensor([0.0, 3.0, 3.0])) == 1
     penalized = Sampler(SamplingParams(repetition_penalty=1.3), 0, (1,))
     assert [penalized.draw(logits) for _ in range(3)] == [0, 1, 1]  # 1.0/1.3 < 0.9 stays behind 1.2/1.3
     wide = torch.zeros(1000)

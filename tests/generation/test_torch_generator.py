@@ -12,7 +12,7 @@ from commentary_llm.errors import ConfigError, EngineError, InputError
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-from commentary_llm.generation.torch_backend.cuda.library import load_step_library
+from commentary_llm.generation.torch_backend.cuda.library import load_kernels
 from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
 
 TIMEOUT_S = 60
@@ -158,6 +158,18 @@ def test_device_and_precision_have_to_go_together(tiny_shards: dict[int, Path]) 
         TorchBackendConfig(tiny_shards[1], device="cuda", compute_dtype="float32")
 
 
+@pytest.mark.parametrize(("has_vnni", "expected"), [(True, "int8"), (False, "float32")])
+def test_auto_takes_what_the_processor_is_quick_at(
+    tiny_shards: dict[int, Path], monkeypatch: pytest.MonkeyPatch, has_vnni: bool, expected: str
+) -> None:
+    # An AVX2 processor multiplied INT8 twenty times slower than float32, and lines came seconds late.
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: has_vnni)
+    with open_torch_generator(TorchBackendConfig(tiny_shards[1], max_context=400), None) as generator:
+        assert f"INT8 weights, {expected}, cpu" in generator.description
+    with open_torch_generator(TorchBackendConfig(tiny_shards[1], "int8", max_context=400), None) as generator:
+        assert "INT8 weights, int8, cpu" in generator.description
+
+
 def test_kernel_is_for_hopper_alone() -> None:
     with pytest.raises(ConfigError, match=r"compute capability is 8\.9"):
-        load_step_library((8, 9))
+        load_kernels((8, 9))

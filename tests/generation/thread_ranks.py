@@ -17,7 +17,7 @@ from commentary_llm.generation.torch_backend.kv_cache import KVCache
 from commentary_llm.generation.torch_backend.model import LlamaShard
 from commentary_llm.generation.torch_backend.protocol import StepPlan
 from commentary_llm.generation.torch_backend.runner import StepRunner
-from commentary_llm.generation.torch_backend.weights import load_shard
+from commentary_llm.generation.torch_backend.weights import ShardFile
 
 _TIMEOUT_S = 60
 
@@ -55,7 +55,7 @@ class ThreadRanks:
         self._runners = []
         for rank in range(ranks):
             kernels = select_kernels(compute_dtype)
-            weights = load_shard(shards / f"rank{rank}.safetensors", config, kernels, device, "rebuild")
+            weights = ShardFile(shards / f"rank{rank}.safetensors", "rebuild")(config, kernels, device)
             cache = KVCache(config, slots, max_context, kernels.cache_dtype, device)
             collectives = ThreadCollectives(RankInfo(rank, ranks), parts, barrier)
             model = LlamaShard(config, weights, kernels, collectives, cache, device)
@@ -63,7 +63,7 @@ class ThreadRanks:
 
     def run(self, plan: StepPlan) -> torch.Tensor | None:
         """Rank 0's logits; checks that the other ranks return none."""
-        calls: list[Callable[[], torch.Tensor | None]] = [lambda r=runner: r.run(plan) for runner in self._runners]
+        calls: list[Callable[[], torch.Tensor | None]] = [lambda r=runner: r.logits(plan) for runner in self._runners]
         results = [future.result(_TIMEOUT_S) for future in [self._pool.submit(call) for call in calls]]
         assert all(result is None for result in results[1:])
         return results[0]

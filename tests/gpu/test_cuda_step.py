@@ -1,4 +1,4 @@
-"""The GPU's step kernel against the float32 model of the CPU, on the same random INT8 weights."""
+"""The decode step of the GPU against the float32 model of the CPU, on the same INT8 weights, for one and two ranks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ import random
 
 import pytest
 import torch
+from rank_models import SHAPES, ExactModel, RandomWeights, device_model, random_tokens, worst_error
 
-from checkpoints.llama import LlamaShape
-from commentary_llm.generation.torch_backend.collectives import SoloCollectives
-from commentary_llm.generation.torch_backend.config import ModelConfig, RopeConfig
-from commentary_llm.generation.torch_backend.kernels import CpuExactKernels
-from commentary_llm.generation.torch_backend.kv_cache import KVCache
-from commentary_llm.generation.torch_backend.model import LlamaShard
-from commentary_llm.generation.torch_backend.protocol import SlotCopy, Span, StepPlan
-from commentary_llm.generation.torch_backend.runner import StepRunner
-from commentary_llm.generation.torch_backend.weights import LayerWeights, M, MatrixMaker, ShardWeights
+from commentary_llm.generation.torch_backend.cuda.decode import DecodeStep, step_parts
+from commentary_llm.generation.torch_backend.cuda.library import load_kernels
+from commentary_llm.generation.torch_backend.cuda.region import PeerRegion
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,102 +20,92 @@ pytestmark = [
     ),
 ]
 TOLERANCE = 1e-2
-SLOTS, CONTEXT = 4, 1024
-SHAPES = {
-    # grouped heads, sizes that fill no tile or stage, tied embedding
-    "small": LlamaShape(3, 576, 9, 3, 64, 1536, 4097, tied=True),
-    "large": LlamaShape(2, 4096, 32, 32, 128, 11008, 32000, tied=False),
-}
+SLOTS, CONTEXT = 8, 1024
 
 
-def random_shard(shape: LlamaShape, maker: MatrixMaker[M], device: str) -> ShardWeights[M]:
-    draw = torch.Generator().manual_seed(11)
+class Steps:
+    """The same model exact on the CPU and cut for ranks that share one GPU, each with its part of the blocks."""
 
-    def values(rows: int, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
-        matrix = torch.randint(-127, 128, (rows, inputs), dtype=torch.int8, generator=draw)
-        return matrix.to(device), ((0.5 + torch.rand(rows, generator=draw)) / 73 / inputs**0.5).to(device)
+    def __init__(self, name: str, ranks: int) -> None:
 
-    def norm() -> torch.Tensor:
-        return (0.5 + torch.rand(shape.hidden, generator=draw)).to(device)
+        device = torch.device("cuda", 0)
+        kernels = load_kernels(torch.cuda.get_device_capability())
+        weights = RandomWeights(SHAPES[name], 11)
+        self.shape, self.ranks, self.draw = weights.shape, ranks, random.Random(5)
+        self.exact = ExactModel(weights, SLOTS, CONTEXT)
+        self.caches, self.tokens, self.logits, self.steps, regions, models = [], [], [], [], [], []
+        for rank in range(ranks):
+            models.append(device_model(weights, rank, ranks, CONTEXT, device))
+            regions.append(PeerRegion(kernels, step_parts(models[-1][0], ranks)))
+        for region in regions:
+            region.connect([each.base for each in regions])
+        self.width = ranks * models[0][0].local.vocabulary
+        for rank, (config, model) in enumerate(models):
+            local = config.local
+            shape = (local.layers, SLOTS, local.kv_heads, 2, CONTEXT, local.head_dim)
+            self.caches.append(torch.full(shape, float("nan"), dtype=torch.float16, device=device))
+            self.tokens.append(torch.full((SLOTS,), -1, dtype=torch.int32, device=device))
+            self.logits.append(regions[rank].tensor("step_logits", (8, self.width), device))
+            step = DecodeStep(
+                *(kernels, config, model, self.caches[-1], self.tokens[-1], regions[rank], rank, ranks),
+                sharers=ranks,
+            )
+            self.steps.append(step)
+        self.streams = [torch.cuda.Stream(device) for _ in range(ranks)]
+        self._kept = models, regions
 
-    def layer() -> LayerWeights[M]:
-        heads = shape.query_heads + 2 * shape.kv_heads
-        return LayerWeights(
-            input_norm=norm(),
-            qkv=maker.linear(*values(heads * shape.head_dim, shape.hidden)),
-            output=maker.linear(*values(shape.hidden, shape.query_heads * shape.head_dim)),
-            post_norm=norm(),
-            gate_up=maker.linear(*values(2 * shape.intermediate, shape.hidden)),
-            down=maker.linear(*values(shape.hidden, shape.intermediate)),
-        )
+    def prompt(self, slot: int, length: int) -> None:
+        """Random tokens that only the exact model computes; their keys and values are copied."""
+        tokens = random_tokens(self.draw, self.shape, length)
+        self.exact.run(tokens, (slot, 0, length))
+        for rank, cache in enumerate(self.caches):
+            cache[:, slot, :, :, :length] = self.exact.cache_of_rank(slot, length, rank, self.ranks).to(cache.device)
 
-    embedding, scale = values(shape.vocabulary, shape.hidden)
-    scale *= shape.hidden**0.5
-    layers = tuple(layer() for _ in range(shape.layers))
-    head = (embedding, scale) if shape.tied else values(shape.vocabulary, shape.hidden)
-    return ShardWeights(embedding, scale, layers, norm(), maker.linear(*head), 0)
+    def check(self, slots: list[int], positions: list[int]) -> None:
 
-
-class Pair:
-    """The same model on the GPU and, exact, on the CPU."""
-
-    def __init__(self, shape: LlamaShape) -> None:
-        from commentary_llm.generation.torch_backend.cuda.runner import CudaRunner, RawMatrices
-
-        config = ModelConfig(shape, shape, RopeConfig(10000.0), 1e-5, CONTEXT, ())
-        cpu, kernels = torch.device("cpu"), CpuExactKernels()
-        cache = KVCache(config, SLOTS, CONTEXT, kernels.cache_dtype, cpu)
-        model = LlamaShard(config, random_shard(shape, kernels, "cpu"), kernels, SoloCollectives(), cache, cpu)
-        self.exact = StepRunner(model, cache, config.group, cpu)
-        raw = random_shard(shape, RawMatrices(), "cuda")
-        self.gpu = CudaRunner(config, raw, SLOTS, CONTEXT, torch.device("cuda", 0))
-        self.vocabulary, self.draw = shape.vocabulary, random.Random(5)
-
-    def tokens(self, count: int) -> tuple[int, ...]:
-        return tuple(self.draw.randrange(self.vocabulary) for _ in range(count))
-
-    def check(self, plan: StepPlan) -> None:
-        expected, found = self.exact.run(plan), self.gpu.run(plan)
-        if expected is None:
-            assert found is None
-            return
-        assert found is not None
-        assert found.shape == expected.shape
-        errors = (found - expected).norm(dim=1) / expected.norm(dim=1)
-        assert float(errors.max()) < TOLERANCE, f"relative errors {errors.tolist()}"
-
-
-@pytest.fixture(scope="module", params=SHAPES)
-def pair(request: pytest.FixtureRequest) -> Pair:
-    return Pair(SHAPES[request.param])
+        tokens = random_tokens(self.draw, self.shape, len(slots))
+        expected = self.exact.run(tokens, *((slot, at, 1) for slot, at in zip(slots, positions, strict=True)))
+        torch.cuda.synchronize()
+        for newest in self.tokens:
+            newest[slots] = torch.tensor(tokens, dtype=torch.int32, device="cuda")
+        torch.cuda.synchronize()
+        for step, stream in zip(self.steps, self.streams, strict=True):
+            step.launch(slots, positions, stream.cuda_stream)
+        torch.cuda.synchronize()
+        for logits in self.logits:
+            found = logits[: len(slots), : self.shape.vocabulary].cpu()
+            error = worst_error(found, expected)
+            assert error < TOLERANCE, f"relative error {error} for slots {slots} at {positions}"
+            logits.view(torch.int32).fill_(-1)  # as drawing leaves them
 
 
-def test_prompts_and_decoding_at_every_length(pair: Pair) -> None:
-    start = 0
-    for count in (1, 2, 3, 8, 13, 37, 1, 1, 64, 1):
-        pair.check(StepPlan((), (Span(0, start, count, True),), pair.tokens(count)))
-        start += count
+@pytest.fixture(scope="module", params=[("small", 1), ("small", 2), ("large", 1), ("large", 2)], ids=str)
+def steps(request: pytest.FixtureRequest) -> Steps:
+    return Steps(*request.param)
 
 
-def test_batches_of_slots_at_different_positions(pair: Pair) -> None:
-    lengths = (5, 17, 2, 30)
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5, 8])
+def test_batches_at_different_positions(steps: Steps, batch: int) -> None:
+    lengths = [37, 0, 5, 250, 64, 1, 129, 16][:batch]
     for slot, length in enumerate(lengths):
-        pair.check(StepPlan((), (Span(slot, 0, length, False),), pair.tokens(length)))
-    for step in range(6):
-        spans = tuple(Span(slot, length + step, 1, True) for slot, length in enumerate(lengths))
-        pair.check(StepPlan((), spans, pair.tokens(len(spans))))
-    mixed = (Span(0, 11, 1, True), Span(1, 23, 1, True), Span(3, 36, 9, True))
-    pair.check(StepPlan((), mixed, pair.tokens(11)))
+        if length:
+            steps.prompt(slot, length)
+    for step in range(5):
+        steps.check(list(range(batch)), [length + step for length in lengths])
 
 
-def test_copied_prefixes(pair: Pair) -> None:
-    pair.check(StepPlan((), (Span(0, 0, 40, True),), pair.tokens(40)))
-    copies = (SlotCopy(0, 1, 40), SlotCopy(0, 2, 25))
-    pair.check(StepPlan(copies, (Span(1, 40, 1, True), Span(2, 25, 3, True)), pair.tokens(4)))
+def test_slots_in_any_order(steps: Steps) -> None:
+    for slot, length in ((6, 40), (2, 11), (3, 77)):
+        steps.prompt(slot, length)
+    steps.check([6, 2, 3], [40, 11, 77])
+    steps.check([3], [78])
+    steps.check([2, 3], [12, 79])
 
 
-def test_long_contexts(pair: Pair) -> None:
-    pair.check(StepPlan((), (Span(2, 0, 250, True),), pair.tokens(250)))
-    pair.check(StepPlan((), (Span(2, 250, 250, False),), pair.tokens(250)))
-    pair.check(StepPlan((), (Span(2, 500, 500, True),), pair.tokens(500)))
-    pair.check(StepPlan((), (Span(2, 1000, 1, True),), pair.tokens(1)))
+@pytest.mark.parametrize("batch", [1, 4])
+def test_long_contexts(steps: Steps, batch: int) -> None:
+    for slot in range(batch):
+        steps.prompt(slot, 500)
+        steps.prompt(slot, 1000 - slot)
+    for step in range(3):
+        steps.check(list(range(batch)), [1000 - slot + step for slot in range(batch)])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,12 +18,12 @@ from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError
 from ..peers import Peers, RankTimeouts
 from .collectives import Collectives, MpiCollectives, SoloCollectives
 from .config import ModelConfig, model_config
-from .kernels import select_kernels
+from .kernels import cpu_compute_dtype, select_kernels
 from .kv_cache import KVCache
 from .model import LlamaShard
-from .protocol import StepPlan, message_capacity
-from .runner import StepRunner
-from .weights import load_shard
+from .protocol import message_capacity
+from .runner import HostRunner, Runner, StepRunner
+from .weights import ShardFile, ShardLoader
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -35,22 +36,24 @@ class TorchBackendConfig:
     """Options of the torch backend; the same on every rank."""
 
     shards: Path  # as `commentary_llm.home.shards_dir` names it
-    compute_dtype: str = "int8"  # or "float32": exact, slower, four bytes a weight
-    device: str = "cpu"  # or "cuda": one rank on one GPU of compute capability 9.0
+    compute_dtype: str = "auto"  # "int8", or "float32" (exact, four bytes a weight); auto: see `cpu_compute_dtype`
+    device: str = "cpu"  # or "cuda": each rank on a GPU of its own, of compute capability 9.0
     max_batch: int = 8  # KV slots: candidates that decode together
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
     max_waiting: int = 64  # requests queued beyond those running; more are refused
+    steps_ahead: int = 4  # decode steps a plan, where the device draws; news waits for about two plans
     threads: int = 1  # torch threads a rank
     timeouts: RankTimeouts = field(default_factory=RankTimeouts)
 
     def __post_init__(self) -> None:
-        for name, least in (("max_batch", 1), ("max_context", 2), ("max_waiting", 1), ("threads", 1)):
+        least_values = {"max_batch": 1, "max_context": 2, "max_waiting": 1, "steps_ahead": 1, "threads": 1}
+        for name, least in least_values.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}, expected 'cpu' or 'cuda'")
-        if self.device == "cuda" and self.compute_dtype != "int8":
+        if self.device == "cuda" and self.compute_dtype == "float32":
             raise ConfigError(f"compute_dtype is {self.compute_dtype!r}, and device 'cuda' computes in 'int8' alone")
         if self.max_step_tokens <= self.max_batch:
             raise ConfigError(
@@ -59,15 +62,7 @@ class TorchBackendConfig:
 
     @property
     def message_capacity(self) -> int:
-        return message_capacity(self.max_batch, self.max_step_tokens)
-
-
-class Runner(Protocol):
-    """Runs step plans."""
-
-    def run(self, plan: StepPlan) -> torch.Tensor | None:
-        """Logits (spans that want them, vocabulary) float32 on the CPU on rank 0, None elsewhere."""
-        ...
+        return message_capacity(self.max_batch, self.max_step_tokens, self.max_context)
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,7 @@ class RankBackend:
     peers: Peers | None
     model: ModelConfig
     model_name: str
+    compute_dtype: str
     weight_bytes: int
     cache_bytes: int
 
@@ -121,56 +117,87 @@ def connect(config: TorchBackendConfig, comm: MPI.Comm | None) -> tuple[Manifest
 
 def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | None) -> RankBackend:
     """Loads this rank's shard and waits until every rank has. Call on the thread that runs the steps."""
+    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
+    model = model_config(read_config(config.shards), ranks, str(config.shards))
+    file = ShardFile(config.shards / f"rank{rank}.safetensors", manifest.command)
+    return make_backend(config, model, manifest.name, file, peers)
+
+
+def make_backend(
+    config: TorchBackendConfig, model: ModelConfig, name: str, shard: ShardLoader, peers: Peers | None
+) -> RankBackend:
+    """Loads this rank's part of a model and waits until every rank has. Call on the thread that runs the steps."""
     started = time.perf_counter()
     torch.set_num_threads(config.threads)
-    collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
-    info = collectives.info
-    model = model_config(read_config(config.shards), info.size, str(config.shards))
     if config.max_context > model.max_positions:
         raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
-    file = config.shards / f"rank{info.rank}.safetensors"
     runner: Runner
     if config.device == "cuda":
-        runner, weight_bytes, cache_bytes = _cuda_runner(config, file, model, manifest.command, info.size)
+        compute_dtype = "int8"
+        runner, weight_bytes, cache_bytes = _cuda_runner(config, model, shard, peers)
     else:
-        device = torch.device("cpu")
-        kernels = select_kernels(config.compute_dtype)
-        weights = load_shard(file, model, kernels, device, manifest.command)
-        cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
-        runner = StepRunner(LlamaShard(model, weights, kernels, collectives, cache, device), cache, model.group, device)
-        weight_bytes, cache_bytes = weights.size_bytes, cache.size_bytes
+        compute_dtype = cpu_compute_dtype(config.compute_dtype)
+        runner, weight_bytes, cache_bytes = _cpu_runner(config, model, shard, peers, compute_dtype)
     if peers is not None:
         peers.barrier("loading the model", config.timeouts.start_s)
+    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
     log.info(
         "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(info.rank, info.size, manifest.name, config.compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
-        time.perf_counter() - started,
+        *(rank, ranks, name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6, time.perf_counter() - started),
     )
-    return RankBackend(runner, peers, model, manifest.name, weight_bytes, cache_bytes)
+    return RankBackend(runner, peers, model, name, compute_dtype, weight_bytes, cache_bytes)
+
+
+def _cpu_runner(
+    config: TorchBackendConfig, model: ModelConfig, load: ShardLoader, peers: Peers | None, compute_dtype: str
+) -> tuple[Runner, int, int]:
+    """The runner on this host's CPU, bytes of weights and of cache."""
+    device, kernels = torch.device("cpu"), select_kernels(compute_dtype)
+    collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
+    weights = load(model, kernels, device)
+    cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
+    shard = LlamaShard(model, weights, kernels, collectives, cache, device)
+    return HostRunner(StepRunner(shard, cache, model.group, device)), weights.size_bytes, cache.size_bytes
 
 
 def _cuda_runner(
-    config: TorchBackendConfig, file: Path, model: ModelConfig, rebuild: str, ranks: int
+    config: TorchBackendConfig, model: ModelConfig, load: ShardLoader, peers: Peers | None
 ) -> tuple[Runner, int, int]:
-    """The runner on the first visible GPU, bytes of weights and of cache. Raises ConfigError where it cannot run."""
-    if ranks > 1:
-        raise ConfigError(
-            f"device 'cuda' runs on one rank so far, and there are {ranks}; start a single one, or use backend "
-            "'tensorrt_llm'"
-        )
-    if not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', and torch sees no CUDA GPU; use device 'cpu'")
-    from .cuda.runner import CudaRunner, RawMatrices
+    """The runner on this rank's GPU, bytes of weights and of cache. Raises ConfigError on every rank if one cannot."""
+    from .cuda.decode import RawMatrices
+    from .cuda.runner import CudaRunner
 
-    device = torch.device("cuda", torch.cuda.current_device())
-    weights = load_shard(file, model, RawMatrices(), device, rebuild)
-    local = model.local
-    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
-    free_bytes, _ = torch.cuda.mem_get_info(device)
-    if weights.size_bytes + cache_bytes > free_bytes:
-        raise ConfigError(
-            f"{torch.cuda.get_device_name(device)} has {free_bytes / 1e9:.1f} GB free, and the cache and packing the "
-            f"weights take {(weights.size_bytes + cache_bytes) / 1e9:.1f} GB more; lower max_batch or max_context"
-        )
-    runner = CudaRunner(model, weights, config.max_batch, config.max_context, device)
+    index = 0 if peers is None else peers.local_rank
+    fault = _against_gpu(config, model, index)
+    if peers is not None:
+        fault = peers.agree(fault)
+    if fault:
+        raise ConfigError(fault)
+    device = torch.device("cuda", index)
+    weights = load(model, RawMatrices(), device)
+    runner = CudaRunner(model, weights, config.max_batch, config.max_context, config.max_step_tokens, device, peers)
     return runner, weights.size_bytes, runner.cache_bytes
+
+
+def _against_gpu(config: TorchBackendConfig, model: ModelConfig, index: int) -> str:
+    """Why the host's GPU number `index` cannot hold this rank; '' when it can, and then its memory budget is logged."""
+    if not torch.cuda.is_available():
+        return "device is 'cuda', and torch sees no CUDA GPU; use device 'cpu'"
+    if index >= torch.cuda.device_count():
+        return (
+            f"it is number {index} on its host, which shows {torch.cuda.device_count()} GPUs; each rank needs its own"
+        )
+    local, name = model.local, torch.cuda.get_device_name(index)
+    weight_bytes = sum(math.prod(shape) for shape in local.tensors().values())
+    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
+    free_bytes, total_bytes = torch.cuda.mem_get_info(index)
+    log.info(
+        "GPU %d, %s: %.1f of %.1f GB free; weights %.1f GB (twice while they are packed), cache %.1f GB",
+        *(index, name, free_bytes / 1e9, total_bytes / 1e9, weight_bytes / 1e9, cache_bytes / 1e9),
+    )
+    if 2 * weight_bytes + cache_bytes > free_bytes:
+        return (
+            f"{name} has {free_bytes / 1e9:.1f} GB free, and the weights (twice while they are packed) and the cache "
+            f"take {(2 * weight_bytes + cache_bytes) / 1e9:.1f} GB; lower max_batch or max_context, or use more ranks"
+        )
+    return ""

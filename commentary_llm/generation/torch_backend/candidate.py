@@ -1,31 +1,23 @@
-"""One candidate on its way from logits to text."""
+"""One candidate on its way from tokens to text."""
 
 from __future__ import annotations
 
-import torch
-
 from ..interface import Completion, FinishReason, SamplingParams, TokenChunk
-from ..sampling import Sampler
 from ..text_stream import Decoder, Detokenizer, StopMatcher
 
 
 class Candidate:
-    """Samples, detokenises and watches for the end of one completion."""
+    """Detokenises and watches for the end of one completion."""
 
     def __init__(
         self, index: int, params: SamplingParams, prompt: tuple[int, ...], decoder: Decoder, eos: frozenset[int]
     ) -> None:
         self._index, self._params, self._eos = index, params, eos
-        self._sampler = Sampler(params, index, prompt)
         self._detokenizer = Detokenizer(decoder, prompt)
         self._stop = StopMatcher(params.stop)
         self._token_ids: list[int] = []
         self._text: list[str] = []
         self._logprob = 0.0
-
-    def draw(self, logits: torch.Tensor) -> int:
-        """The next token from (vocabulary,) logits."""
-        return self._sampler.draw(logits)
 
     def push(self, token: int, logprob: float) -> tuple[TokenChunk, Completion | None]:
         """What one token adds; a Completion with the last chunk."""

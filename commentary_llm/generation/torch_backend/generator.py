@@ -31,7 +31,7 @@ class TorchGenerator:
         self._loop = DecodeLoop(config, comm)
         backend, self._tokenizer = self._loop.start()
         self._description = (
-            f"torch {backend.model_name}, INT8 weights, {config.compute_dtype}, {config.device}, "
+            f"torch {backend.model_name}, INT8 weights, {backend.compute_dtype}, {config.device}, "
             f"{self._ranks} rank{'s' if self._ranks > 1 else ''}"
         )
         self.weight_bytes, self.cache_bytes = backend.weight_bytes, backend.cache_bytes

@@ -91,10 +91,22 @@ class CpuExactKernels(_CpuAttention):
         return _DequantizedLinear(values, scales)
 
 
+def cpu_compute_dtype(compute_dtype: str) -> str:
+    """What this CPU computes in: "auto" is "int8" where it has INT8 dot products (AVX-512 VNNI), else "float32".
+
+    Without them torch multiplies INT8 one number at a time: (1536, 576) by one token took 2.9 ms on an AVX2 core, in
+    float32 0.13 ms.
+    """
+    if compute_dtype != "auto":
+        return compute_dtype
+    return "int8" if torch.cpu._is_vnni_supported() else "float32"
+
+
 def select_kernels(compute_dtype: str) -> Kernels:
-    """The CPU's kernels for `compute_dtype` ("int8" or "float32"). Raises ConfigError for another."""
+    """The CPU's kernels for `compute_dtype` ("auto", "int8" or "float32"). Raises ConfigError for another."""
+    compute_dtype = cpu_compute_dtype(compute_dtype)
     if compute_dtype == "int8":
         return CpuInt8Kernels()
     if compute_dtype == "float32":
         return CpuExactKernels()
-    raise ConfigError(f"compute_dtype is {compute_dtype!r}, expected 'int8' or 'float32'")
+    raise ConfigError(f"compute_dtype is {compute_dtype!r}, expected 'auto', 'int8' or 'float32'")

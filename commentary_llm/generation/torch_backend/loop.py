@@ -1,25 +1,24 @@
-"""Rank 0's scheduler thread: takes requests, plans steps, runs them with the other ranks, samples, streams."""
+"""Rank 0's scheduler thread: takes requests, plans steps, runs them with the other ranks, streams what they draw."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
-
-import torch
 
 from commentary_llm.errors import CommentaryError, EngineError, RankLostError
 
 from ..handle import RequestHandle
 from ..interface import FinishReason
 from ..peers import Peers
-from ..sampling import token_logprobs
 from ..tokenizer import Tokenizer
 from .backend import RankBackend, TorchBackendConfig, connect, load_backend
 from .candidate import Candidate
 from .protocol import Kind, PlanSender
-from .scheduler import LogitsRow, ScheduledRequest, Scheduler, Sequence, Step
+from .runner import Drawn, Outcome, Runner
+from .scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -32,7 +31,6 @@ class DecodeLoop:
 
     def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None) -> None:
         self._config, self._comm = config, comm
-        self._scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting)
         self._changed = threading.Condition()
         self._inbox: list[RequestHandle] = []
         self._cancelled: list[RequestHandle] = []
@@ -43,6 +41,7 @@ class DecodeLoop:
         self._requests: dict[ScheduledRequest, RequestHandle] = {}
         self._candidates: dict[Sequence, Candidate] = {}
         self._next_id = 0
+        self._scheduler: Scheduler  # made when the runner is known
         self._backend: RankBackend | None = None
         self._tokenizer: Tokenizer | None = None
         # Not a daemon: at the program's end it has to stop or abort the other ranks before MPI is finalised.
@@ -99,6 +98,7 @@ class DecodeLoop:
             manifest, peers = connect(self._config, self._comm)
             self._tokenizer = Tokenizer(self._config.shards)
             self._backend = load_backend(self._config, manifest, peers)
+            self._scheduler = self._make_scheduler(self._backend.runner)
             self._ready.set()
             self._serve(self._backend)
         except CommentaryError as error:
@@ -122,23 +122,30 @@ class DecodeLoop:
             time.sleep(peers.timeouts.grace_s)
             peers.abort(str(error))
 
+    def _make_scheduler(self, runner: Runner) -> Scheduler:
+        config = self._config
+        ahead = Lookahead(config.steps_ahead, config.max_context) if runner.draws_on_device else None
+        return Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting, ahead)
+
     def _serve(self, backend: RankBackend) -> None:
         peers, sender = backend.peers, PlanSender(backend.peers)
+        # While this thread reads one plan's tokens and passes them on, the device runs the next.
+        most_in_flight = 2 if backend.runner.draws_on_device else 1
+        in_flight: deque[tuple[Step, Outcome]] = deque()
         while self._take():
-            step = self._scheduler.schedule()
+            while len(in_flight) < most_in_flight and (step := self._scheduler.schedule()) is not None:
+                sender.send(Kind.STEP, step.plan)
+                in_flight.append((step, backend.runner.run(step.plan)))
             self._count_queued()
-            if step is None:
-                if self._idle() and peers is not None:
-                    sender.send(Kind.PING)
-                    peers.barrier("a ping")
-                continue
-            sender.send(Kind.STEP, step.plan)
-            logits = backend.runner.run(step.plan)
-            self._scheduler.complete(step)
-            if logits is not None:
-                self._advance(step, logits)
+            if in_flight:
+                self._read(*in_flight.popleft())
+            elif self._idle() and peers is not None:
+                sender.send(Kind.PING)
+                peers.barrier("a ping")
         for request in list(self._requests):
             self._end(request, FinishReason.CANCELLED)
+        for step, outcome in in_flight:
+            self._read(step, outcome)  # nobody wants the tokens, but a device at work must not be torn down
         sender.send(Kind.STOP)
         if peers is not None:
             peers.barrier("closing")
@@ -162,9 +169,8 @@ class DecodeLoop:
             # A program that ends without `close` (an exception on its way out) must not leave ranks waiting.
             closing = self._closing or not threading.main_thread().is_alive()
         for handle in inbox:
-            sampling = handle.request.sampling
             request = ScheduledRequest(
-                self._next_id, handle.prompt, sampling.candidates, handle.request.priority, handle.request.prefix
+                self._next_id, handle.prompt, handle.request.sampling, handle.request.priority, handle.request.prefix
             )
             self._next_id += 1
             self._requests[request] = handle
@@ -181,7 +187,7 @@ class DecodeLoop:
         """Ends all candidates of a request that are not finished, waiting or running."""
         handle = self._requests.pop(request)
         running = {sequence.candidate: sequence for sequence in request.sequences}
-        for index in range(request.candidates):
+        for index in range(request.sampling.candidates):
             sequence = running.get(index)
             if sequence is not None and sequence.finished:
                 continue
@@ -196,30 +202,26 @@ class DecodeLoop:
         assert self._tokenizer is not None
         return Candidate(index, handle.request.sampling, handle.prompt, self._tokenizer, self._tokenizer.eos_token_ids)
 
-    @torch.inference_mode()
-    def _advance(self, step: Step, logits: torch.Tensor) -> None:
-        """Samples for every sequence that has logits, then streams what the tokens say."""
-        drawn: list[tuple[LogitsRow, Sequence, int]] = []
-        indices: list[int] = []
-        for index, row in enumerate(step.rows):
-            self._requests[row.request].note_cached(row.request.cached_tokens)
-            for sequence in row.sequences:
-                if sequence not in self._candidates:
-                    handle = self._requests[row.request]
-                    self._candidates[sequence] = self._candidate(handle, sequence.candidate)
-                drawn.append((row, sequence, self._candidates[sequence].draw(logits[index])))
-                indices.append(index)
-        rows = logits if indices == list(range(len(logits))) else logits[indices]
-        logprobs = token_logprobs(rows, [token for _, _, token in drawn])
-        for (row, sequence, token), logprob in zip(drawn, logprobs, strict=True):
-            sequence.tokens.append(token)
-            handle = self._requests[row.request]
-            chunk, completion = self._candidates[sequence].push(token, logprob)
-            if completion is not None:
-                del self._candidates[sequence]
-                self._scheduler.finish(row.request, sequence)
-            handle.put(chunk)
-            if completion is not None:
-                handle.complete(completion)
-                if handle.finished:
-                    del self._requests[row.request]
+    def _read(self, step: Step, outcome: Outcome) -> None:
+        """Waits for a step's tokens, repeat by repeat, and streams what they say."""
+        for repeat in range(step.plan.repeats):
+            for sequence, drawn in zip(step.draws, outcome.draws(repeat), strict=True):
+                if not sequence.finished:  # else the device ran ahead of the end
+                    self._advance(sequence, drawn)
+
+    def _advance(self, sequence: Sequence, drawn: Drawn) -> None:
+        request = sequence.request
+        handle = self._requests[request]
+        handle.note_cached(request.cached_tokens)
+        self._scheduler.note_drawn(sequence, drawn.token)
+        if sequence not in self._candidates:
+            self._candidates[sequence] = self._candidate(handle, sequence.candidate)
+        chunk, completion = self._candidates[sequence].push(drawn.token, drawn.logprob)
+        if completion is not None:
+            del self._candidates[sequence]
+            self._scheduler.finish(sequence)
+        handle.put(chunk)
+        if completion is not None:
+            handle.complete(completion)
+            if handle.finished:
+                del self._requests[request]

@@ -1,12 +1,15 @@
 """What rank 0 tells the other ranks: small messages of int64 with a fixed layout, no pickled objects.
 
-0 magic   1 kind   2 sequence number   3 copies   4 spans   5 tokens
-then copies x (source slot, target slot, length), spans x (slot, start, count, wants logits), token ids
+0 magic   1 kind   2 sequence number   3 copies   4 samplings   5 spans   6 tokens   7 repeats
+then copies x (source slot, target slot, length),
+samplings x (slot, temperature, top_p, repetition penalty, seed, candidate, n, n token ids seen),
+spans x (slot, start, count, n, n slots that draw), token ids; fractions as the bits of their float64
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import time
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,8 +20,10 @@ from commentary_llm.errors import EngineError, RankLostError
 
 from ..peers import PLAN_TAG, Peers
 
-_MAGIC = 0x434C4C4D31  # "CLLM1"
-_HEADER, _COPY, _SPAN = 6, 3, 4
+DRAWN = -1  # a token id in a plan: the token that the span's slot drew last
+
+_MAGIC = 0x434C4C4D32  # "CLLM2"
+_HEADER, _COPY, _SAMPLING, _SPAN = 8, 3, 7, 4
 _BUSY_S = 0.02  # rank 0 samples and plans for about 1 ms between steps; after that long it has gone idle
 _SLEEP_IDLE_S = 0.001
 
@@ -39,66 +44,111 @@ class SlotCopy:
 
 
 @dataclass(frozen=True)
+class SlotSampling:
+    """How the sequence that begins in a slot draws its tokens; its draws count from 0 again."""
+
+    slot: int
+    temperature: float
+    top_p: float
+    repetition_penalty: float
+    seed: int  # signed 64 bits
+    candidate: int
+    seen: tuple[int, ...]  # distinct token ids of the prompt, for the repetition penalty; () when that is 1
+
+
+@dataclass(frozen=True)
 class Span:
     """`count` tokens of one sequence, at positions `start` … `start + count - 1` of its slot."""
 
     slot: int
     start: int
     count: int
-    wants_logits: bool  # of its last token
+    draws: tuple[int, ...]  # slots that each draw a token from the logits of the span's last token; () for none
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One forward pass: copies in order, then the tokens of all spans one after another."""
+    """One forward pass: copies and samplings in order, then the tokens of all spans one after another.
+
+    `repeats` is more than 1 only when every span is one DRAWN token that draws for its own slot: the pass then runs so
+    often, and positions move on by one each time.
+    """
 
     copies: tuple[SlotCopy, ...]
+    samplings: tuple[SlotSampling, ...]
     spans: tuple[Span, ...]
     token_ids: tuple[int, ...]
+    repeats: int = 1
 
 
-def message_capacity(slots: int, max_step_tokens: int) -> int:
-    """int64 values that the largest message takes."""
-    return _HEADER + 2 * slots * _COPY + slots * _SPAN + max_step_tokens
+def message_capacity(slots: int, max_step_tokens: int, max_context: int) -> int:
+    """int64 values that the largest message takes: every slot begins a sequence, and no prompt repeats a token."""
+    per_slot = 2 * _COPY + _SAMPLING + max_context + _SPAN + 1
+    return _HEADER + slots * per_slot + max_step_tokens
 
 
 def encode(kind: Kind, sequence: int, plan: StepPlan | None = None) -> np.ndarray:
     """(n,) int64. A STEP carries its plan, other kinds none."""
+    values = [_MAGIC, int(kind), sequence]
     if plan is None:
-        return np.array([_MAGIC, kind, sequence, 0, 0, 0], dtype=np.int64)
-    values = [_MAGIC, int(kind), sequence, len(plan.copies), len(plan.spans), len(plan.token_ids)]
+        return np.array(values + [0] * (_HEADER - len(values)), dtype=np.int64)
+    values += (len(plan.copies), len(plan.samplings), len(plan.spans), len(plan.token_ids), plan.repeats)
     for copy in plan.copies:
         values += (copy.source, copy.target, copy.length)
+    for each in plan.samplings:
+        fractions = struct.pack("=3d", each.temperature, each.top_p, each.repetition_penalty)
+        values += (each.slot, *struct.unpack("=3q", fractions), each.seed, each.candidate, len(each.seen), *each.seen)
     for span in plan.spans:
-        values += (span.slot, span.start, span.count, int(span.wants_logits))
+        values += (span.slot, span.start, span.count, len(span.draws), *span.draws)
     values += plan.token_ids
     return np.array(values, dtype=np.int64)
 
 
 def decode(message: np.ndarray) -> tuple[Kind, int, StepPlan | None]:
     """The inverse of `encode`; values past the message's own length are ignored. Raises EngineError."""
-    values = message.tolist()
-    if len(values) < _HEADER or values[0] != _MAGIC:
-        raise EngineError(f"a step message starts with {values[:_HEADER]}, expected {_MAGIC}: ranks run other versions")
-    kind, sequence, copies, spans, tokens = values[1:_HEADER]
-    spans_at = _HEADER + copies * _COPY
-    tokens_at = spans_at + spans * _SPAN
-    if min(copies, spans, tokens) < 0 or tokens_at + tokens > len(values) or kind not in set(Kind):
-        raise EngineError(f"step message {sequence} is malformed: header {values[:_HEADER]}, {len(values)} values")
+    reader = _Reader(message.tolist())
+    magic, kind, sequence, copies, samplings, spans, tokens, repeats = reader.take(_HEADER)
+    if magic != _MAGIC:
+        raise EngineError(f"a step message starts with {magic}, expected {_MAGIC}: ranks run other versions")
+    if kind not in set(Kind) or min(copies, samplings, spans) < 0:
+        raise reader.malformed()
     if kind != Kind.STEP:
         return Kind(kind), sequence, None
-    return (
-        Kind.STEP,
-        sequence,
-        StepPlan(
-            copies=tuple(SlotCopy(*values[i : i + _COPY]) for i in range(_HEADER, spans_at, _COPY)),
-            spans=tuple(
-                Span(values[i], values[i + 1], values[i + 2], bool(values[i + 3]))
-                for i in range(spans_at, tokens_at, _SPAN)
-            ),
-            token_ids=tuple(values[tokens_at : tokens_at + tokens]),
-        ),
+    plan = StepPlan(
+        copies=tuple(SlotCopy(*reader.take(_COPY)) for _ in range(copies)),
+        samplings=tuple(reader.sampling() for _ in range(samplings)),
+        spans=tuple(reader.span() for _ in range(spans)),
+        token_ids=tuple(reader.take(tokens)),
+        repeats=repeats,
     )
+    return Kind.STEP, sequence, plan
+
+
+class _Reader:
+    """Takes a message apart from front to back."""
+
+    def __init__(self, values: list[int]) -> None:
+        self._values, self._at = values, 0
+
+    def take(self, count: int) -> list[int]:
+        """The next `count` values. Raises EngineError when there are not so many."""
+        if not 0 <= count <= len(self._values) - self._at:
+            raise self.malformed()
+        self._at += count
+        return self._values[self._at - count : self._at]
+
+    def sampling(self) -> SlotSampling:
+        slot, *bits, seed, candidate, seen = self.take(_SAMPLING)
+        temperature, top_p, penalty = struct.unpack("=3d", struct.pack("=3q", *bits))
+        return SlotSampling(slot, temperature, top_p, penalty, seed, candidate, tuple(self.take(seen)))
+
+    def span(self) -> Span:
+        slot, start, count, draws = self.take(_SPAN)
+        return Span(slot, start, count, tuple(self.take(draws)))
+
+    def malformed(self) -> EngineError:
+        header, size = self._values[:_HEADER], len(self._values)
+        return EngineError(f"a step message is malformed: header {header}, {size} values")
 
 
 class PlanSender:

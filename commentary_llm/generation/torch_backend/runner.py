@@ -1,12 +1,107 @@
-"""From a step plan to one forward pass; the same code on every rank."""
+"""From a step plan to tokens: what every runner offers, and the one that draws on the host."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
 import torch
 
+from ..interface import SamplingParams
+from ..sampling import Sampler, token_logprobs
 from .kv_cache import KVCache
 from .model import AttentionRun, LlamaShard, StepBatch
-from .protocol import Span, StepPlan
+from .protocol import SlotSampling, Span, StepPlan
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A token that a slot drew."""
+
+    slot: int
+    token: int
+    logprob: float  # natural log under the unpenalised temperature-1 distribution
+
+
+class Outcome(Protocol):
+    """What became of a plan."""
+
+    def draws(self, repeat: int) -> list[Drawn]:
+        """On rank 0: what repeat number `repeat` (0 …) drew, in the order of spans and of their draws.
+
+        Blocks until it is done. Raises EngineError.
+        """
+        ...
+
+
+class Runner(Protocol):
+    """Runs step plans, on every rank in the same order."""
+
+    @property
+    def draws_on_device(self) -> bool:
+        """Tokens need not pass through the host: DRAWN and repeats are understood, plans may be queued ahead."""
+        ...
+
+    def run(self, plan: StepPlan) -> Outcome:
+        """Runs a plan. A runner that draws on its device queues it and returns at once; else it is done on return."""
+        ...
+
+
+class SlotSamplers:
+    """The samplers of all slots. Where logits reach a host, it draws with these."""
+
+    def __init__(self) -> None:
+        self._samplers: dict[int, Sampler] = {}
+
+    def begin(self, samplings: Iterable[SlotSampling]) -> None:
+        """Slots that begin a sequence."""
+        for each in samplings:
+            params = SamplingParams(
+                temperature=each.temperature,
+                top_p=each.top_p,
+                repetition_penalty=each.repetition_penalty,
+                seed=each.seed,
+            )
+            self._samplers[each.slot] = Sampler(params, each.candidate, each.seen)
+
+    @torch.inference_mode()
+    def draw(self, spans: Iterable[Span], logits: torch.Tensor) -> list[Drawn]:
+        """Every draw of `spans` in order, from (spans that draw, vocabulary) float32 logits on the CPU."""
+        drawing = [span for span in spans if span.draws]
+        slots = [(row, slot) for row, span in enumerate(drawing) for slot in span.draws]
+        tokens = [self._samplers[slot].draw(logits[row]) for row, slot in slots]
+        rows = logits if len(slots) == len(drawing) else logits[[row for row, _ in slots]]
+        logprobs = token_logprobs(rows, tokens)
+        return [Drawn(slot, token, logprob) for (_, slot), token, logprob in zip(slots, tokens, logprobs, strict=True)]
+
+
+@dataclass(frozen=True)
+class HostOutcome:
+    """Done already; nothing on ranks above 0."""
+
+    drawn: list[Drawn]
+
+    def draws(self, repeat: int) -> list[Drawn]:
+        """See `Outcome.draws`."""
+        assert repeat == 0
+        return self.drawn
+
+
+class HostRunner:
+    """Rank 0 gathers the logits and draws; every token passes through the scheduler."""
+
+    draws_on_device = False
+
+    def __init__(self, step: StepRunner) -> None:
+        self._step, self._samplers = step, SlotSamplers()
+
+    def run(self, plan: StepPlan) -> HostOutcome:
+        """See `Runner.run`."""
+        assert plan.repeats == 1
+        self._samplers.begin(plan.samplings)
+        logits = self._step.logits(plan)
+        return HostOutcome([] if logits is None else self._samplers.draw(plan.spans, logits))
 
 
 class StepRunner:
@@ -16,8 +111,8 @@ class StepRunner:
         self._model, self._cache, self._group, self._device = model, cache, group, device
 
     @torch.inference_mode()
-    def run(self, plan: StepPlan) -> torch.Tensor | None:
-        """Logits (spans that want them, vocabulary) float32 in plan order on rank 0, None elsewhere."""
+    def logits(self, plan: StepPlan) -> torch.Tensor | None:
+        """Logits (spans that draw, vocabulary) float32 in plan order on rank 0, None elsewhere."""
         for copy in plan.copies:
             self._cache.copy(copy.source, copy.target, copy.length)
         if not plan.spans:
@@ -32,7 +127,7 @@ class StepRunner:
             first_row = span.slot * self._cache.max_context + span.start
             positions += range(span.start, span.start + span.count)
             rows += range(first_row, first_row + span.count)
-            if span.wants_logits:
+            if span.draws:
                 logit_rows.append(len(rows) - 1)
         return StepBatch(
             token_ids=self._tensor(plan.token_ids),

@@ -3,6 +3,9 @@
 A request waits until slots for all its candidates are free. The first candidate's slot takes the prompt, in chunks
 that share steps with running sequences; when the prompt is in the cache the other candidates get copies of it. Running
 requests are never pushed out; waiting ones go by priority, then by age.
+
+Plans are carried out in the order in which they were made. What a plan writes therefore counts as cached as soon as it
+is made, and a slot whose last steps are still to run may be given away: the new sequence's tokens overwrite theirs.
 """
 
 from __future__ import annotations
@@ -11,23 +14,47 @@ from dataclasses import dataclass, field
 
 from commentary_llm.errors import EngineError
 
-from .protocol import SlotCopy, Span, StepPlan
+from ..interface import SamplingParams
+from .protocol import DRAWN, SlotCopy, SlotSampling, Span, StepPlan
 from .slots import Slot, SlotTable
+
+_SEED_RANGE = 1 << 64
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """How far plans run ahead of the tokens heard of; needs a runner that draws on its device."""
+
+    steps: int  # decode steps a plan
+    max_context: int  # positions of a slot
 
 
 @dataclass(eq=False)
 class Sequence:
-    """One candidate. `tokens` is the prompt and what was generated; the slot's tokens are those already cached."""
+    """One candidate. `tokens` is the prompt and what is known of its text; the slot's tokens are those also cached."""
 
+    request: ScheduledRequest
     candidate: int
-    tokens: list[int]
     slot: Slot
+    tokens: list[int]
+    drawn: int = 0  # draws planned, whether heard of or not
     copy_from: SlotCopy | None = None
     finished: bool = False
 
     @property
-    def cached(self) -> int:
-        return len(self.slot.tokens)
+    def planned(self) -> int:
+        """Tokens in the slot's cache when the plans made so far have run, known or not."""
+        return len(self.request.prompt) + self.drawn - 1 if self.drawn else len(self.slot.tokens)
+
+    @property
+    def undrawn(self) -> int:
+        """Draws that are yet to be planned."""
+        return max(0, self.request.sampling.max_new_tokens - self.drawn)
+
+    def note_cached(self) -> None:
+        """Brings the slot's tokens up to what is known and planned."""
+        if self.copy_from is None:
+            self.slot.tokens += self.tokens[len(self.slot.tokens) : self.planned]
 
 
 @dataclass(eq=False)
@@ -36,12 +63,12 @@ class ScheduledRequest:
 
     request_id: int
     prompt: tuple[int, ...]
-    candidates: int
+    sampling: SamplingParams
     priority: int = 0
     prefix: str = ""
     sequences: list[Sequence] = field(default_factory=list)
     cached_tokens: int = 0
-    prefilled: bool = False
+    prefilled: bool = False  # the plan with the prompt's last token is made
 
     @property
     def admitted(self) -> bool:
@@ -49,28 +76,21 @@ class ScheduledRequest:
 
 
 @dataclass(frozen=True)
-class LogitsRow:
-    """Who samples from one row of the step's logits: all candidates after prefill, else one."""
-
-    request: ScheduledRequest
-    sequences: tuple[Sequence, ...]
-
-
-@dataclass(frozen=True)
 class Step:
-    """A plan and what to do with its logits, row by row."""
+    """A plan, and the sequences that draw in it, in the order of its spans and their draws."""
 
     plan: StepPlan
-    rows: tuple[LogitsRow, ...]
+    draws: tuple[Sequence, ...]
 
 
 class Scheduler:
-    """Not thread-safe: one thread adds, cancels, schedules and completes."""
+    """Not thread-safe: one thread adds, cancels, schedules and tells of tokens."""
 
-    def __init__(self, slots: int, max_step_tokens: int, max_waiting: int) -> None:
+    def __init__(self, slots: int, max_step_tokens: int, max_waiting: int, ahead: Lookahead | None = None) -> None:
+        """`ahead` None: what a step draws is told by `note_drawn` before the next is scheduled."""
         assert max_step_tokens > slots >= 1
         self._table = SlotTable(slots)
-        self._max_step_tokens, self._max_waiting = max_step_tokens, max_waiting
+        self._max_step_tokens, self._max_waiting, self._ahead = max_step_tokens, max_waiting, ahead
         self._waiting: list[ScheduledRequest] = []
         self._running: list[ScheduledRequest] = []
 
@@ -100,9 +120,9 @@ class Scheduler:
         if request in self._waiting:
             self._waiting.remove(request)
         for sequence in request.sequences:
-            self.finish(request, sequence)
+            self.finish(sequence)
 
-    def finish(self, request: ScheduledRequest, sequence: Sequence) -> None:
+    def finish(self, sequence: Sequence) -> None:
         """Ends one candidate and frees its slot; the request leaves with its last candidate."""
         if sequence.finished:
             return
@@ -111,54 +131,69 @@ class Scheduler:
             sequence.copy_from = None
             sequence.slot.tokens = []
         self._table.release(sequence.slot)
+        request = sequence.request
         if all(each.finished for each in request.sequences) and request in self._running:
             self._running.remove(request)
+
+    def note_drawn(self, sequence: Sequence, token: int) -> None:
+        """Tells of the next token of a sequence that is not finished, in the order in which they were planned."""
+        sequence.tokens.append(token)
+        sequence.note_cached()
 
     def schedule(self) -> Step | None:
         """The next step: one token of every decoding sequence, and prompt chunks with what is left of the budget.
 
-        None when there is nothing to run. Every step is to be followed by `complete` before the next.
+        None when there is nothing to run, or nothing until more tokens are told of.
         """
         copies = self._forks()
         copies += self._admit()
-        spans: list[tuple[Span, list[int], LogitsRow | None]] = []
-        for request in self._running:
-            if request.prefilled:
-                for sequence in request.sequences:
-                    if not sequence.finished:
-                        span = Span(sequence.slot.index, sequence.cached, 1, True)
-                        spans.append((span, sequence.tokens[-1:], LogitsRow(request, (sequence,))))
-        spans.sort(key=lambda entry: entry[0].slot)
-        budget = self._max_step_tokens - len(spans)
+        decoding = [s for r in self._running if r.prefilled for s in r.sequences if not s.finished and s.undrawn]
+        decoding.sort(key=lambda sequence: sequence.slot.index)
+        repeats = self._repeats(decoding)
+        budget = self._max_step_tokens - len(decoding)
+        spans, token_ids, draws = [], [], []
+        samplings: list[SlotSampling] = []
+        for sequence in decoding:
+            spans.append(Span(sequence.slot.index, sequence.planned, 1, (sequence.slot.index,)))
+            token_ids.append(DRAWN if self._ahead is not None else sequence.tokens[sequence.planned])
+            draws.append(sequence)
+            sequence.drawn += repeats
+            sequence.note_cached()
         for request in sorted(self._running, key=lambda running: (-running.priority, running.request_id)):
-            if not request.prefilled and budget > 0:
-                spans.append(self._prefill(request, budget))
-                budget -= spans[-1][0].count
+            if request.prefilled or not budget:
+                continue
+            span, tokens = self._prefill(request, budget)
+            budget -= span.count
+            spans.append(span)
+            token_ids += tokens
+            if span.draws:
+                samplings += map(_slot_sampling, request.sequences)
+                draws += request.sequences
         if not spans:
             return None
-        plan = StepPlan(
-            copies=tuple(copies),
-            spans=tuple(span for span, _, _ in spans),
-            token_ids=tuple(token for _, tokens, _ in spans for token in tokens),
-        )
-        return Step(plan, tuple(row for _, _, row in spans if row is not None))
+        return Step(StepPlan(tuple(copies), tuple(samplings), tuple(spans), tuple(token_ids), repeats), tuple(draws))
 
-    def complete(self, step: Step) -> None:
-        """Notes that the step's tokens are in the cache now."""
-        token = 0
-        for span in step.plan.spans:
-            self._table.slots[span.slot].tokens += step.plan.token_ids[token : token + span.count]
-            token += span.count
-        for row in step.rows:
-            row.request.prefilled = True
+    def _repeats(self, decoding: list[Sequence]) -> int:
+        """How often the next plan runs: once while a prompt waits or runs, so that its first token comes soon."""
+        prompts = self._waiting or not all(request.prefilled for request in self._running)
+        if self._ahead is None or prompts or not decoding:
+            return 1
+        room = min(self._ahead.max_context - sequence.planned for sequence in decoding)
+        return min(self._ahead.steps, max(sequence.undrawn for sequence in decoding), room)
 
-    def _prefill(self, request: ScheduledRequest, budget: int) -> tuple[Span, list[int], LogitsRow | None]:
+    def _prefill(self, request: ScheduledRequest, budget: int) -> tuple[Span, list[int]]:
+        """A chunk of the prompt; all candidates draw from its last token."""
         leader = request.sequences[0]
-        start = leader.cached
+        start = leader.planned
         tokens = leader.tokens[start : start + budget]
-        last = start + len(tokens) == len(request.prompt)
-        row = LogitsRow(request, tuple(request.sequences)) if last else None
-        return Span(leader.slot.index, start, len(tokens), last), tokens, row
+        leader.slot.tokens += tokens
+        request.prefilled = leader.planned == len(request.prompt)
+        draws: tuple[int, ...] = ()
+        if request.prefilled:
+            draws = tuple(sequence.slot.index for sequence in request.sequences)
+            for sequence in request.sequences:
+                sequence.drawn = 1
+        return Span(leader.slot.index, start, len(tokens), draws), tokens
 
     def _forks(self) -> list[SlotCopy]:
         """Copies of the prompt into the other candidates' slots, once it is there; before any slot is taken anew."""
@@ -167,15 +202,15 @@ class Scheduler:
             if not request.prefilled:
                 continue
             for sequence in request.sequences:
-                if sequence.copy_from is not None:
+                if sequence.copy_from is not None and sequence.undrawn:
                     copies.append(sequence.copy_from)
-                    sequence.slot.tokens = list(request.prompt)
                     sequence.copy_from = None
+                    sequence.note_cached()
         return copies
 
     def _admit(self) -> list[SlotCopy]:
         copies = []
-        while self._waiting and self._waiting[0].candidates <= self._table.free:
+        while self._waiting and self._waiting[0].sampling.candidates <= self._table.free:
             request = self._waiting.pop(0)
             self._running.append(request)
             copies += self._place(request)
@@ -195,10 +230,23 @@ class Scheduler:
                 copies.append(SlotCopy(source.index, slot.index, common))
         self._table.take(slot, prompt[:common], request.prefix)
         request.cached_tokens = common
-        request.sequences.append(Sequence(0, list(prompt), slot))
-        for candidate in range(1, request.candidates):
+        request.sequences.append(Sequence(request, 0, slot, list(prompt)))
+        for candidate in range(1, request.sampling.candidates):
             other = self._table.victim(near=request.sequences[-1].slot.index)
             self._table.take(other, (), request.prefix)
             copy = SlotCopy(slot.index, other.index, len(prompt))
-            request.sequences.append(Sequence(candidate, list(prompt), other, copy_from=copy))
+            request.sequences.append(Sequence(request, candidate, other, list(prompt), copy_from=copy))
         return copies
+
+
+def _slot_sampling(sequence: Sequence) -> SlotSampling:
+    params, prompt = sequence.request.sampling, sequence.request.prompt
+    return SlotSampling(
+        sequence.slot.index,
+        params.temperature,
+        params.top_p,
+        params.repetition_penalty,
+        (params.seed + _SEED_RANGE // 2) % _SEED_RANGE - _SEED_RANGE // 2,
+        sequence.candidate,
+        tuple(sorted(set(prompt))) if params.repetition_penalty != 1 else (),
+    )

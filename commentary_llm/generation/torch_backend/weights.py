@@ -49,22 +49,77 @@ class ShardWeights(Generic[M]):
     size_bytes: int
 
 
-def load_shard(
-    path: Path, config: ModelConfig, maker: MatrixMaker[M], device: torch.device, rebuild: str
+class TensorSource(Protocol):
+    """Where tensors come from; an open safetensors file is one."""
+
+    def get_tensor(self, name: str) -> torch.Tensor: ...
+
+
+class ShardLoader(Protocol):
+    """Where a rank's weights come from."""
+
+    def __call__(self, config: ModelConfig, maker: MatrixMaker[M], device: torch.device) -> ShardWeights[M]:
+        """All of them, on `device`. Raises ArtifactError."""
+        ...
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """`rank{r}.safetensors`; errors name the tensor and `rebuild`, the command that makes the file anew."""
+
+    path: Path
+    rebuild: str
+
+    def __call__(self, config: ModelConfig, maker: MatrixMaker[M], device: torch.device) -> ShardWeights[M]:
+        """See `ShardLoader`."""
+        try:
+            with safe_open(self.path, framework="pt", device=str(device)) as file:
+                return read_shard(file, config, maker, str(self.path), self.rebuild)
+        except FileNotFoundError:
+            raise ArtifactError(f"{self.path} does not exist; build it with `{self.rebuild}`") from None
+        except SafetensorError as error:
+            raise ArtifactError(f"{self.path} is damaged ({error}); rebuild it with `{self.rebuild}`") from None
+
+
+@dataclass(frozen=True)
+class RandomShard:
+    """Weights drawn for one rank, for timing sizes that no file holds; activations keep their size between layers."""
+
+    seed: int
+
+    def __call__(self, config: ModelConfig, maker: MatrixMaker[M], device: torch.device) -> ShardWeights[M]:
+        """See `ShardLoader`."""
+        return read_shard(_RandomTensors(config, device, self.seed), config, maker, "random weights", "")
+
+
+class _RandomTensors:
+    def __init__(self, config: ModelConfig, device: torch.device, seed: int) -> None:
+        self._sizes, self._device = config.local.tensors(), device
+        self._draw = torch.Generator(device).manual_seed(seed)
+
+    def get_tensor(self, name: str) -> torch.Tensor:
+        size = self._sizes[name.removesuffix("_scale")]
+        if len(size) == 1:
+            return torch.ones(size, device=self._device)
+        if not name.endswith("_scale"):
+            return torch.randint(-127, 128, size, dtype=torch.int8, device=self._device, generator=self._draw)
+        # Integers drawn evenly from -127 … 127 have a standard deviation of 73.
+        inputs = 1 if "embed" in name else size[1]
+        return torch.full((size[0],), 1 / 73 / inputs**0.5, device=self._device)
+
+
+def read_shard(
+    source: TensorSource, config: ModelConfig, maker: MatrixMaker[M], where: str, rebuild: str
 ) -> ShardWeights[M]:
-    """Reads `rank{r}.safetensors`. Raises ArtifactError, naming the tensor and the command that rebuilds the file."""
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            return _Reader(file, path, config, maker, rebuild).read()
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} does not exist; build it with `{rebuild}`") from None
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} is damaged ({error}); rebuild it with `{rebuild}`") from None
+    """One rank's layers from tensors named as in its shard. Raises ArtifactError where one has another shape."""
+    return _Reader(source, where, config, maker, rebuild).read()
 
 
 class _Reader(Generic[M]):
-    def __init__(self, file: safe_open, path: Path, config: ModelConfig, maker: MatrixMaker[M], rebuild: str) -> None:
-        self._file, self._path, self._config, self._maker, self._rebuild = file, path, config, maker, rebuild
+    def __init__(
+        self, source: TensorSource, where: str, config: ModelConfig, maker: MatrixMaker[M], rebuild: str
+    ) -> None:
+        self._source, self._where, self._config, self._maker, self._rebuild = source, where, config, maker, rebuild
         self._expected = config.local.tensors()
         self._size_bytes = 0
 
@@ -123,10 +178,10 @@ class _Reader(Generic[M]):
         return self._tensor(name, self._expected[name], torch.float32)
 
     def _tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        tensor: torch.Tensor = self._file.get_tensor(name)
+        tensor: torch.Tensor = self._source.get_tensor(name)
         if tuple(tensor.shape) != shape or tensor.dtype != dtype:
             raise ArtifactError(
-                f"{self._path}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}; "
+                f"{self._where}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}; "
                 f"rebuild it with `{self._rebuild}`"
             )
         self._size_bytes += tensor.numel() * tensor.element_size()

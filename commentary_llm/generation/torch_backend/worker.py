@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from commentary_llm.errors import CommentaryError, ConfigError, RankLostError
 
 from ..peers import Peers
-from .backend import TorchBackendConfig, connect, load_backend
+from .backend import RankBackend, TorchBackendConfig, connect, load_backend
 from .protocol import Kind, PlanReceiver
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ def serve_torch_generator(config: TorchBackendConfig, comm: MPI.Comm) -> None:
         raise ConfigError("rank 0 opens the generator and the others serve it; serve_torch_generator ran on rank 0")
     manifest, peers = connect(config, comm)
     assert peers is not None
+    serve_plans(config, peers, lambda: load_backend(config, manifest, peers))
+
+
+def serve_plans(config: TorchBackendConfig, peers: Peers, load: Callable[[], RankBackend]) -> None:
+    """Runs what rank 0 plans until it says stop. A failure is reported to rank 0 and ends the job."""
     try:
-        backend = load_backend(config, manifest, peers)
+        runner = load().runner
         receiver = PlanReceiver(peers, config.message_capacity)
         while True:
             kind, plan = receiver.receive()
@@ -39,7 +45,7 @@ def serve_torch_generator(config: TorchBackendConfig, comm: MPI.Comm) -> None:
             if kind is Kind.PING:
                 peers.barrier("a ping")
             elif plan is not None:
-                backend.runner.run(plan)
+                runner.run(plan)
     except BaseException as error:
         _fail(peers, error)
         raise

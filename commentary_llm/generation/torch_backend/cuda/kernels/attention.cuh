@@ -2,150 +2,214 @@
 #pragma once
 #include "products.cuh"
 
-namespace step_kernel {
+namespace decode {
 
-template <int kTokens, int kDim>
-struct Attention : Products<kTokens, kDim> {
-    using Base = Products<kTokens, kDim>;
-    using Base::cache_at, Base::lane, Base::positions, Base::shared, Base::slots, Base::step, Base::warp;
+template <int kMost, int kDim>
+struct Attention : Products<kMost, kDim> {
+    using Base = Products<kMost, kDim>;
+    using Base::kTokens, Base::lane, Base::shared, Base::step;
     using Base::Base;
 
-    static constexpr int kAtOnce = 4;  // positions a lane has in flight
+    // Eight tokens are more tasks than blocks: two halves of a block then work on two of them.
+    static constexpr int kTeams = kTokens == kMaxTokens ? 2 : 1;
+    static constexpr int kTeamWarps = kWarps / kTeams, kTeamThreads = kThreads / kTeams;
+    static constexpr int kAtOnce = kTokens == 1 ? 4 : 2;               // positions a lane has in flight
+    static constexpr int kLanes = kDim / 8;                // that share a position
+    static constexpr int kGroups = kTeamThreads / kLanes;  // positions that a team works on
+    static constexpr float kLowest = -1e30f;               // less than any product of a query and a key
+
+    const int team = threadIdx.x / kTeamThreads, member = threadIdx.x % kTeamThreads;
+
+    __device__ __forceinline__ void team_sync() const { asm volatile("bar.sync %0, %1;" ::"r"(3 + team), "n"(kTeamThreads) : "memory"); }
+
+    // Has the layer's old keys and values of this block on their way to the L2 cache in good time.
+    __device__ static void prefetch(const Step& step, int layer) {
+#pragma unroll 1
+        for (int number = blockIdx.x; number < step.count * step.heads * step.splits; number += gridDim.x) {
+            const Task task = task_at(step, layer, number, 0);
+            const int bytes = task.count * kDim * 2;
+            if (!bytes) continue;
+            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(task.keys), "r"(bytes) : "memory");
+            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(task.values), "r"(bytes) : "memory");
+        }
+    }
 
     struct Task {
-        int row = 0, split = 0, count = 0, old = 0;  // `old`: so many of its positions were written before this step
-        const __half* keys = nullptr;
-        const __half* values = nullptr;
+        int token, head, kv_head, split;
+        int count;           // its positions in the cache: those before this step's
+        bool newest;         // and this step's too
+        const __half* keys;  // this lane's part of the first one
+        const __half* values;
     };
 
-    __device__ Task task_at(int layer, int number) const {
-        const int split = number % step.splits, head = number / step.splits % step.heads, token = number / step.splits / step.heads;
-        const int length = positions[token] + 1, share = (length + step.splits - 1) / step.splits;
-        const int from = min(split * share, length), kv_head = head / (step.heads / step.kv_heads);
+    static __device__ __half* cache_at(const Step& step, int layer, int slot, int head, int kind) {
+        const int64_t row = ((static_cast<int64_t>(layer) * step.cache_slots + slot) * step.kv_heads + head) * 2 + kind;
+        return step.cache + row * step.max_context * kDim;
+    }
+
+    static __device__ Task task_at(const Step& step, int layer, int number, int lane) {
         Task task;
-        task.row = token * step.heads + head;
-        task.split = split;
-        task.count = min(share, length - from);
-        task.old = min(task.count, max(0, shared.numbers[2 * kTokens + token] - from));
-        const int64_t skip = static_cast<int64_t>(from) * kDim + lane % (kDim / 8) * 8;
-        task.keys = cache_at(layer, slots[token], kv_head, 0) + skip;
-        task.values = cache_at(layer, slots[token], kv_head, 1) + skip;
+        task.split = number % step.splits;
+        task.head = number / step.splits % step.heads;
+        task.token = number / step.splits / step.heads;
+        task.kv_head = task.head / (step.heads / step.kv_heads);
+        const int cached = step.positions[task.token], share = (cached + step.splits - 1) / step.splits;
+        const int from = min(task.split * share, cached), slot = step.slots[task.token];
+        task.count = min(share, cached - from);
+        task.newest = task.split == step.splits - 1;
+        const int64_t skip = static_cast<int64_t>(from) * kDim + lane % kLanes * 8;
+        task.keys = cache_at(step, layer, slot, task.kv_head, 0) + skip;
+        task.values = cache_at(step, layer, slot, task.kv_head, 1) + skip;
         return task;
     }
 
-    __device__ void load_rows(const Task& task, int base, int from, int to, uint4 (&keys)[kAtOnce], uint4 (&values)[kAtOnce]) const {
-        constexpr int kStride = kWarps * 32 / (kDim / 8);
+    __device__ int tasks() const { return step.count * step.heads * step.splits; }
+
+    __device__ void load_rows(const Task& task, int base, uint4 (&keys)[kAtOnce], uint4 (&values)[kAtOnce]) const {
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
-            const int at = base + j * kStride;
-            if (at >= from && at < to) {
+            const int at = base + j * kGroups;
+            if (at < task.count) {
                 keys[j] = __ldcg(reinterpret_cast<const uint4*>(task.keys + static_cast<int64_t>(at) * kDim));
                 values[j] = __ldcg(reinterpret_cast<const uint4*>(task.values + static_cast<int64_t>(at) * kDim));
             }
         }
     }
 
-    // Between the halves of the barrier before attention: what earlier steps wrote can be on its way already.
-    __device__ void start_attention(int layer, uint4 (&keys)[kAtOnce], uint4 (&values)[kAtOnce]) const {
+    struct Softmax {
+        float top = kLowest, mass = 0.0f, output[8] = {};
+
+        __device__ __forceinline__ void raise(float highest) {  // to a new top
+            const float old = __expf(top - highest);
+            top = highest;
+            mass *= old;
 #pragma unroll
-        for (int j = 0; j < kAtOnce; ++j) keys[j] = values[j] = make_uint4(0, 0, 0, 0);
-        if (static_cast<int>(blockIdx.x) < kTokens * step.heads * step.splits) {
-            const Task task = task_at(layer, blockIdx.x);
-            load_rows(task, threadIdx.x / (kDim / 8), 0, task.old, keys, values);
+            for (int i = 0; i < 8; ++i) output[i] *= old;
+        }
+    };
+
+    __device__ __forceinline__ void take(Softmax& state, const float (&query)[8], const Task& task, int base, const uint4 (&keys)[kAtOnce],
+                                         const uint4 (&values)[kAtOnce]) const {
+        float dots[kAtOnce], highest = state.top;
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+            const __half2* halves = reinterpret_cast<const __half2*>(&keys[j]);
+            dots[j] = 0.0f;
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const float2 k = __half22float2(halves[i]);
+                dots[j] += query[2 * i] * k.x + query[2 * i + 1] * k.y;
+            }
+#pragma unroll
+            for (int d = kLanes / 2; d; d >>= 1) dots[j] += __shfl_xor_sync(~0u, dots[j], d);
+            if (base + j * kGroups >= task.count) dots[j] = -INFINITY;
+            highest = fmaxf(highest, dots[j]);
+        }
+        state.raise(highest);
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+            const __half2* halves = reinterpret_cast<const __half2*>(&values[j]);  // zeros past the end
+            const float weight = __expf(dots[j] - state.top);
+            state.mass += weight;
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const float2 v = __half22float2(halves[i]);
+                state.output[2 * i] += weight * v.x;
+                state.output[2 * i + 1] += weight * v.y;
+            }
         }
     }
 
-    // A group of kDim / 8 lanes goes through its positions with a softmax of its own; warps and splits are joined after.
-    __device__ void attend(int layer, uint4 (&keys)[kAtOnce], uint4 (&values)[kAtOnce]) {
-        constexpr int kLanes = kDim / 8, kGroups = kThreads / kLanes;
-        float* outputs = reinterpret_cast<float*>(shared.digits);  // (kWarps, kDim)
-        float2* states = reinterpret_cast<float2*>(outputs + kWarps * kDim);
-        const int part = lane % kLanes, group = threadIdx.x / kLanes;
-        const int tasks = kTokens * step.heads * step.splits;
-        for (int number = blockIdx.x; number < tasks; number += gridDim.x) {
-            const Task task = task_at(layer, number);
-            const float* wanted = step.query + task.row * kDim + part * 8;
-            const float4 q0 = load_fresh(wanted), q1 = load_fresh(wanted + 4);
-            const float query[8] = {q0.x, q0.y, q0.z, q0.w, q1.x, q1.y, q1.z, q1.w};
-            float top = -INFINITY, mass = 0.0f, output[8] = {};
+    // Every block's share of a layer's attention. A group of kLanes lanes goes through its positions with a softmax of
+    // its own; groups and warps are joined here, splits by who reads them.
+    __device__ void attend(int layer, const float* heads_box, float* attended_box) {
+        const int row_width = (step.heads + 2 * step.kv_heads) * kDim;
+        const int part = lane % kLanes, group = member / kLanes;
+#pragma unroll 1
+        for (int number = blockIdx.x + team * gridDim.x; number < tasks(); number += kTeams * gridDim.x) {
+            const Task task = task_at(step, layer, number, lane);
+            uint4 keys[kAtOnce], values[kAtOnce];
+#pragma unroll
+            for (int j = 0; j < kAtOnce; ++j) keys[j] = values[j] = make_uint4(0, 0, 0, 0);
+            load_rows(task, group, keys, values);  // what earlier steps wrote is on its way while the query is awaited
+            const float* row = heads_box + task.token * row_width + part * 8;
+            float4 wanted[2];
+            await(wanted, [&](int i) { return row + task.head * kDim + 4 * i; });
+            const float query[8] = {wanted[0].x, wanted[0].y, wanted[0].z, wanted[0].w, wanted[1].x, wanted[1].y, wanted[1].z, wanted[1].w};
+            Softmax state;
+#pragma unroll 1
             for (int base = group; base - group < task.count; base += kAtOnce * kGroups) {
-                const bool ahead = number == blockIdx.x && base == group;
-                load_rows(task, base, ahead ? task.old : 0, task.count, keys, values);
-                float dots[kAtOnce];
-#pragma unroll
-                for (int j = 0; j < kAtOnce; ++j) {
-                    const __half2* halves = reinterpret_cast<const __half2*>(&keys[j]);
-                    dots[j] = 0.0f;
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        const float2 k = __half22float2(halves[i]);
-                        dots[j] += query[2 * i] * k.x + query[2 * i + 1] * k.y;
-                    }
-#pragma unroll
-                    for (int d = kLanes / 2; d; d >>= 1) dots[j] += __shfl_xor_sync(~0u, dots[j], d);
-                    if (base + j * kGroups >= task.count) dots[j] = -INFINITY;
-                }
-                float highest = top;
-#pragma unroll
-                for (int j = 0; j < kAtOnce; ++j) highest = fmaxf(highest, dots[j]);
-                const float old = highest == -INFINITY ? 1.0f : __expf(top - highest);
-                top = highest;
-                mass *= old;
-#pragma unroll
-                for (int i = 0; i < 8; ++i) output[i] *= old;
-#pragma unroll
-                for (int j = 0; j < kAtOnce; ++j) {
-                    const __half2* halves = reinterpret_cast<const __half2*>(&values[j]);
-                    if (base + j * kGroups < task.count) {
-                        const float weight = __expf(dots[j] - top);
-                        mass += weight;
-#pragma unroll
-                        for (int i = 0; i < 4; ++i) {
-                            const float2 v = __half22float2(halves[i]);
-                            output[2 * i] += weight * v.x;
-                            output[2 * i + 1] += weight * v.y;
-                        }
-                    }
-                }
+                if (base != group) load_rows(task, base, keys, values);
+                take(state, query, task, base, keys, values);
             }
+            if (task.newest && group < 32 / kLanes) take_newest(state, query, row, task);
             __syncwarp();
-#pragma unroll
-            for (int d = kLanes; d < 32; d <<= 1) {
-                const float other = __shfl_xor_sync(~0u, top, d), highest = fmaxf(top, other);
-                const float own = top == -INFINITY ? 0.0f : __expf(top - highest);
-                top = highest;
-                mass *= own;
-                mass += __shfl_xor_sync(~0u, mass, d);
-#pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    output[i] *= own;
-                    output[i] += __shfl_xor_sync(~0u, output[i], d);
-                }
-            }
-            if (lane < kLanes) {
-                float4* to = reinterpret_cast<float4*>(outputs + warp * kDim + part * 8);
-                to[0] = make_float4(output[0], output[1], output[2], output[3]);
-                to[1] = make_float4(output[4], output[5], output[6], output[7]);
-            }
-            if (lane == 0) states[warp] = make_float2(top, mass);
-            compute_sync();
-            if (threadIdx.x < kDim) {
-                float highest = -INFINITY, total = 0.0f, weight = 0.0f;
-#pragma unroll
-                for (int w = 0; w < kWarps; ++w) highest = fmaxf(highest, states[w].x);
-#pragma unroll
-                for (int w = 0; w < kWarps; ++w) {
-                    const float factor = states[w].x == -INFINITY ? 0.0f : __expf(states[w].x - highest);
-                    total += factor * outputs[w * kDim + threadIdx.x];
-                    weight += factor * states[w].y;
-                }
-                float* sums = step.split_sums + (static_cast<int64_t>(task.row) * step.splits + task.split) * (kDim + 4);
-                sums[threadIdx.x] = total;
-                if (threadIdx.x == 0) *reinterpret_cast<float2*>(sums + kDim) = make_float2(fmaxf(highest, -1e30f), weight);
-            }
-            compute_sync();
+            join_groups(state);
+            join_warps(state, attended_box + (static_cast<int64_t>(task.token * step.heads + task.head) * step.splits + task.split) * (kDim + 4));
         }
+    }
+
+    // This step's own key and value, on their way to the cache; a team's first warp's first group takes them.
+    __device__ __forceinline__ void take_newest(Softmax& state, const float (&query)[8], const float* row, const Task& task) const {
+        float4 kv[4];
+        const float* key = row + (step.heads + task.kv_head) * kDim;
+        const float* value = key + step.kv_heads * kDim;
+        await(kv, [&](int i) { return (i < 2 ? key : value) + i % 2 * 4; });
+        float dot = query[0] * kv[0].x + query[1] * kv[0].y + query[2] * kv[0].z + query[3] * kv[0].w + query[4] * kv[1].x +
+                    query[5] * kv[1].y + query[6] * kv[1].z + query[7] * kv[1].w;
+#pragma unroll
+        for (int d = kLanes / 2; d; d >>= 1) dot += __shfl_xor_sync(~0u, dot, d);
+        if (member >= kLanes) return;
+        state.raise(fmaxf(state.top, dot));
+        const float weight = __expf(dot - state.top);
+        state.mass += weight;
+        const float v[8] = {kv[2].x, kv[2].y, kv[2].z, kv[2].w, kv[3].x, kv[3].y, kv[3].z, kv[3].w};
+#pragma unroll
+        for (int i = 0; i < 8; ++i) state.output[i] += weight * v[i];
+    }
+
+    static __device__ __forceinline__ void join_groups(Softmax& state) {
+#pragma unroll
+        for (int d = kLanes; d < 32; d <<= 1) {
+            const float other = __shfl_xor_sync(~0u, state.top, d), highest = fmaxf(state.top, other);
+            const float own = __expf(state.top - highest);
+            state.top = highest;
+            state.mass *= own;
+            state.mass += __shfl_xor_sync(~0u, state.mass, d);
+#pragma unroll
+            for (int i = 0; i < 8; ++i) {
+                state.output[i] *= own;
+                state.output[i] += __shfl_xor_sync(~0u, state.output[i], d);
+            }
+        }
+    }
+
+    __device__ void join_warps(const Softmax& state, float* box) {
+        float* outputs = reinterpret_cast<float*>(shared.digits) + team * kTeamWarps * (kDim + 2);  // (kTeamWarps, kDim)
+        float2* states = reinterpret_cast<float2*>(outputs + kTeamWarps * kDim);
+        const int number = member / 32;
+        if (lane < kLanes) {
+            float4* to = reinterpret_cast<float4*>(outputs + number * kDim + lane * 8);
+            to[0] = make_float4(state.output[0], state.output[1], state.output[2], state.output[3]);
+            to[1] = make_float4(state.output[4], state.output[5], state.output[6], state.output[7]);
+        }
+        if (lane == 0) states[number] = make_float2(state.top, state.mass);
+        team_sync();
+        if (member < kDim) {
+            float highest = kLowest, total = 0.0f, weight = 0.0f;
+#pragma unroll
+            for (int w = 0; w < kTeamWarps; ++w) highest = fmaxf(highest, states[w].x);
+#pragma unroll
+            for (int w = 0; w < kTeamWarps; ++w) {
+                const float factor = __expf(states[w].x - highest);
+                total += factor * outputs[w * kDim + member];
+                weight += factor * states[w].y;
+            }
+            write_box(box + member, total);
+            if (member == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
+        }
+        team_sync();
     }
 };
 
-}  // namespace step_kernel
+}  // namespace decode

@@ -1,32 +1,50 @@
-// Constants, data layouts and single instructions of the step kernel.
+// Constants, what a launch is told, and single instructions.
 #pragma once
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-namespace step_kernel {
+namespace decode {
 
-constexpr int kWarps = 16;                 // that compute; one more streams weights
+constexpr int kWarps = 8;                  // that compute: few, so that nothing is pushed out of their registers
 constexpr int kThreads = 32 * kWarps;      // that compute
-constexpr int kBlock = kThreads + 32;
+constexpr int kEmptiers = 96;              // that empty mailboxes
+constexpr int kBlock = kThreads + 128;     // one warp more streams weights
 constexpr int kTileRows = 16;
-constexpr int kStageK = 512;               // inputs of a stage: 16 rows x 512 bytes
-constexpr int kStageBytes = kTileRows * kStageK;
+constexpr int kChunkInputs = 32;
+constexpr int kChunkBytes = kTileRows * kChunkInputs;
+constexpr int kStageChunks = 16;
+constexpr int kStageBytes = kStageChunks * kChunkBytes;  // of the ring; one copy from memory
+constexpr int kRoundTiles = 24;            // tiles of a cluster whose sums fit shared memory at once
+constexpr int kMaxTokens = 8;
+constexpr int kMaxCluster = 4;
 constexpr int kMaxRanks = 8;
-constexpr long long kPatience = 4'000'000'000;  // clock cycles, about 2 s
+constexpr int kPatience = 1 << 22;  // looks at a mailbox, of some 700 cycles each: about 2 s
 constexpr float kSecondDigit = 254.0f;
+// No arithmetic yields it: NVIDIA's own NaN is 0x7fffffff. A word of a mailbox that holds it has not been written yet.
+constexpr unsigned kEmpty = 0xffffffffu;
 
-// An INT8 matrix of every layer: (layers, tiles, stages, 8192) bytes in fragment order, scales (layers, tiles * 16).
+// Blocks of a cluster; each takes its part of every product's inputs. Clusters of two use every multiprocessor (of four,
+// 120 to 128 of a Hopper's 132); but eight tokens' activations only fit beside the ring in quarters.
+#ifndef CL
+#define CL tokens == kMaxTokens ? kMaxCluster : 2
+#endif
+__host__ __device__ constexpr int cluster_for(int tokens) { return CL; }
+
+// An INT8 matrix of every layer: (layers, tiles, chunks, 512) bytes in fragment order, scales (layers, tiles * 16).
 struct Matrix {
     const int8_t* weights;
     const float* scales;
     int tiles;
-    int stages;    // of 512 inputs, the last one padded with zeros
+    int chunks;    // a multiple of kMaxCluster, padded with zeros
     int inputs;    // unpadded
 };
 
+enum Kind { kQkv, kOut, kGateUp, kDown, kHead };  // in the order of Step's matrices
+
+// Mailboxes have two halves, used in turn. Those of several ranks are written by all of them, read by their own.
 struct Step {
-    Matrix qkv, out, gate_up, down, head;
+    Matrix matrices[5];              // see Kind
     const int8_t* embedding;         // (local_vocabulary, hidden)
     const float* embedding_scale;
     const float* input_norm;         // (layers, hidden)
@@ -34,26 +52,50 @@ struct Step {
     const float* final_norm;
     const float2* rotation;          // (max_context, head_dim / 2): cos, sin
     __half* cache;                   // (layers, slots, kv_heads, 2, max_context, head_dim)
-    float* x;                        // (2, tokens, hidden)
-    float* query;                    // (tokens, heads * head_dim)
-    float* activated;                // (tokens, intermediate)
-    float* split_sums;               // (tokens * heads, splits, head_dim + 4): outputs, top, mass
-    float* part_out[kMaxRanks];      // on each rank (ranks, tokens, hidden)
-    float* part_down[kMaxRanks];
-    float* logits[kMaxRanks];        // on each rank (tokens, ranks * local_vocabulary)
-    unsigned* world_arrivals[kMaxRanks];
-    unsigned* grid_arrivals;
-    unsigned* generation;            // (2): arrivals expected so far of the grid's and of the world's barriers
-    const int* token_ids;            // (tokens)
-    const int* positions;
-    const int* slots;
-    int layers, hidden, heads, kv_heads, max_context, cache_slots, splits;
-    int rank, ranks, first_id, local_vocabulary, with_head, ring_stages, copies_in_flight;
+    const int* tokens;               // (slots): each slot's newest token
+    float* heads_box;                // (2, kMaxTokens, rows of qkv): turned queries and keys, values
+    float* attended_box;             // (2, kMaxTokens * heads, head_dim + 4): outputs, top, mass, of every split
+    float* activated_box;            // (2, kMaxTokens, intermediate)
+    float* out_box[kMaxRanks];       // on each rank (2, ranks, kMaxTokens, hidden)
+    float* down_box[kMaxRanks];      // the same; the embedding comes through it too
+    float* logits[kMaxRanks];        // on each rank (kMaxTokens, ranks * local_vocabulary)
+    int positions[kMaxTokens];
+    int slots[kMaxTokens];
+    int count;                       // tokens of this step
+    int count_before;                // and of the step before
+    int layers, hidden, head_dim, heads, kv_heads, max_context, cache_slots, splits;
+    int rank, ranks, first_id, local_vocabulary;
+    int layer_half, down_half;       // halves of the mailboxes that the first use in this step takes
+    int ring_stages, readers;
     float epsilon;
 };
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
     return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+__device__ __forceinline__ uint32_t cluster_rank() {
+    uint32_t rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+
+__device__ __forceinline__ uint32_t in_block(uint32_t address, uint32_t block) {  // the same place in another block
+    uint32_t mapped;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(mapped) : "r"(address), "r"(block));
+    return mapped;
+}
+
+__device__ __forceinline__ int2 load_cluster_int2(uint32_t address) {
+    int2 v;
+    asm volatile("ld.shared::cluster.v2.s32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address));
+    return v;
+}
+
+__device__ __forceinline__ float2 load_cluster_float2(uint32_t address) {
+    float2 v;
+    asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
+    return v;
 }
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, int count) {
@@ -68,12 +110,44 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 
-__device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
-    asm volatile(
-        "{\n.reg .pred done;\n"
-        "again: mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-        "@done bra finished;\nbra again;\nfinished:\n}" ::"r"(shared_address(barrier)), "r"(parity) : "memory");
+__device__ __forceinline__ void barrier_arrive_cluster(uint32_t address) {
+    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(address) : "memory");
 }
+
+// A launch fails rather than hang when another rank or block is gone.
+struct Patience {
+    int tries = 0;
+    __device__ __forceinline__ void wait() {
+        if (++tries > kPatience) __trap();
+    }
+};
+
+// A parity tells only neighbouring rounds of a barrier apart: who waits must know that the round before is over.
+__device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
+    Patience patience;
+    for (uint32_t done = 0;;) {
+        asm volatile(
+            "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+            : "=r"(done) : "r"(shared_address(barrier)), "r"(parity) : "memory");
+        if (done) return;
+        patience.wait();
+    }
+}
+
+__device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) {
+    Patience patience;
+    for (uint32_t done = 0;;) {
+        asm volatile(
+            "{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+            : "=r"(done) : "r"(shared_address(barrier)), "r"(parity) : "memory");
+        if (done) return;
+        patience.wait();
+    }
+}
+
+// Between the threads that compute and those that empty mailboxes.
+__device__ __forceinline__ void emptying_arrive() { asm volatile("bar.arrive 2, %0;" ::"n"(kThreads + kEmptiers) : "memory"); }
+__device__ __forceinline__ void emptying_sync() { asm volatile("bar.sync 2, %0;" ::"n"(kThreads + kEmptiers) : "memory"); }
 
 __device__ __forceinline__ void compute_sync() { asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory"); }
 
@@ -84,68 +158,8 @@ __device__ __forceinline__ void multiply(int (&sum)[4], const uint4& a, uint2 b)
         : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b.x), "r"(b.y));
 }
 
-__device__ __forceinline__ unsigned load_acquire(const unsigned* address, bool world) {
-    unsigned value;
-    if (world) {
-        asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
-    } else {
-        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
-    }
-    return value;
-}
-
-// Written by other blocks in this launch: L1 may hold an older value.
-__device__ __forceinline__ float4 load_fresh(const float* address) { return __ldcg(reinterpret_cast<const float4*>(address)); }
-
 __device__ __forceinline__ void copy_async(void* to, const void* from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
 }
 
-struct Shared {
-    uint8_t* ring;
-    uint64_t* full;
-    uint64_t* empty;
-    uint8_t* digits;   // (chunks of 32 inputs, 2 * tokens, 32)
-    int* sums;         // (tiles, 16, 2 * tokens)
-    float* reduce;     // (kWarps, 2)
-    float* scales;     // (tokens)
-    float* norm;       // (hidden)
-    float* row_scales; // (tiles, 16)
-    int* numbers;      // positions, slots, first positions of this step in the same slot (3, tokens)
-    float2* turns;     // (tokens, head_dim / 2)
-};
-
-// Which tiles of a matrix are this block's: first, first + blocks, …; the start moves on so that blocks share evenly.
-struct Turn {
-    int offset = 0;
-    __device__ int first(int tiles) {
-        const int blocks = gridDim.x;
-        const int mine = (static_cast<int>(blockIdx.x) - offset + blocks) % blocks;
-        offset = (offset + tiles) % blocks;
-        return mine;
-    }
-};
-
-__device__ __forceinline__ void stream(const Shared& shared, const Matrix& matrix, int layer, int first, int ring_stages, int in_flight,
-                                       uint32_t& stage, uint64_t policy) {
-    const int8_t* base = matrix.weights + static_cast<int64_t>(layer) * matrix.tiles * matrix.stages * kStageBytes;
-    for (int tile = first; tile < matrix.tiles; tile += gridDim.x) {
-        const int8_t* source = base + static_cast<int64_t>(tile) * matrix.stages * kStageBytes;
-        for (int part = 0; part < matrix.stages; ++part, ++stage) {
-            const uint32_t slot = stage % ring_stages, round = stage / ring_stages;
-            if (round) barrier_wait(&shared.empty[slot], (round - 1) & 1);
-            if (static_cast<int>(stage) >= in_flight) {
-                const uint32_t done = stage - in_flight;
-                barrier_wait(&shared.full[done % ring_stages], (done / ring_stages) & 1);
-            }
-            barrier_expect(&shared.full[slot], kStageBytes);
-            asm volatile(
-                "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
-                    shared_address(shared.ring + slot * kStageBytes)),
-                "l"(source + static_cast<int64_t>(part) * kStageBytes), "r"(kStageBytes), "r"(shared_address(&shared.full[slot])),
-                "l"(policy) : "memory");
-        }
-    }
-}
-
-}  // namespace step_kernel
+}  // namespace decode

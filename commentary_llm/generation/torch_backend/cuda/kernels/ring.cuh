@@ -1,0 +1,58 @@
+// The weights' way into shared memory: one warp copies them in the order of their use, as far ahead as the ring reaches.
+#pragma once
+#include "device.cuh"
+
+namespace decode {
+
+// The tiles of a matrix that a cluster multiplies: a run of neighbours.
+struct Tiles {
+    int first, count;
+};
+
+__device__ __forceinline__ Tiles tiles_of(const Matrix& matrix, int cluster, int clusters) {
+    const int first = cluster * matrix.tiles / clusters;
+    return {first, (cluster + 1) * matrix.tiles / clusters - first};
+}
+
+struct Ring {
+    const Tiles* tiles;  // of each kind of product, this cluster's
+    uint8_t* stages;
+    uint64_t* full;
+    uint64_t* empty;
+};
+
+// A thread needs some 100 cycles for a copy, so it does nothing but wait for the place and start it.
+template <int kCluster>
+struct Producer {
+    const Ring ring;
+    const uint32_t last_place;
+    uint32_t place = 0, parity = 1;  // of the round before; a new barrier's round before the first counts as over
+    uint64_t policy;
+
+    __device__ Producer(const Ring& r, const Step& step) : ring(r), last_place(step.ring_stages - 1) {
+        asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    }
+
+    __device__ void stream(const Matrix& matrix, int kind, int layer) {
+        const Tiles tiles = ring.tiles[kind];
+        const int bytes = matrix.chunks / kCluster * kChunkBytes;  // of a tile, this block's part
+        const int8_t* tile = matrix.weights + ((static_cast<int64_t>(layer) * matrix.tiles + tiles.first) * kCluster + cluster_rank()) * bytes;
+        for (int i = 0; i < tiles.count; ++i, tile += static_cast<int64_t>(kCluster) * bytes) {
+            for (int done = 0; done < bytes; done += kStageBytes) copy(tile + done, min(kStageBytes, bytes - done));
+        }
+    }
+
+    __device__ __forceinline__ void copy(const int8_t* from, int bytes) {
+        barrier_wait(&ring.empty[place], parity);
+        barrier_expect(&ring.full[place], bytes);
+        asm volatile(
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+                shared_address(ring.stages + place * kStageBytes)),
+            "l"(from), "r"(bytes), "r"(shared_address(&ring.full[place])), "l"(policy) : "memory");
+        const bool around = place == last_place;
+        place = around ? 0 : place + 1;
+        parity ^= around;
+    }
+};
+
+}  // namespace decode
