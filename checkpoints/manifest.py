@@ -35,6 +35,7 @@ Kind = Literal[
     "whisper-onnx",
     "piper-onnx",
     "speech-engines",
+    "speech-graphs",
 ]
 
 

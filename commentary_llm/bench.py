@@ -99,13 +99,15 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
-    """Clause given -> chunk with the first audible sample out; and the real-time factor of whole clauses."""
-    audible, spent_s, sound_s = [], 0.0, 0.0
+    """Clause given -> first PCM out, chunk with the first audible sample out; real-time factor of whole clauses."""
+    first_pcm, audible, spent_s, sound_s = [], [], 0.0, 0.0
     for _ in range(_CLAUSE_ROUNDS):
         for clause in _CLAUSES:
             started, heard, chunks = perf_counter(), False, []
             for chunk in synthesizer.synthesize(clause):
                 chunks.append(chunk.samples)
+                if len(chunks) == 1:
+                    first_pcm.append(perf_counter() - started)
                 if not heard and first_audible(np.concatenate(chunks), chunk.sample_rate_hz) is not None:
                     heard = True
                     audible.append(perf_counter() - started)
@@ -113,6 +115,7 @@ def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
             spent_s += perf_counter() - started
     return {
         "what": synthesizer.description,
+        "first_pcm": summary_ms(first_pcm),
         "first_audible": summary_ms(audible),
         "real_time_factor": round(spent_s / sound_s, 4),
     }
@@ -164,6 +167,7 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
         (f"decode, batch {batch}", figures, f"ceiling {ceiling:.1f}") for batch, figures in generator["decode"].items()
     ]
     rows += [(f"prefill, {tokens} tokens", figures, "") for tokens, figures in generator["prefill"].items()]
+    rows.append(("clause -> first PCM", results["voice"]["first_pcm"], ""))
     rows.append(("clause -> first audible", results["voice"]["first_audible"], ""))
     rows.append(("recogniser, 10 s window", results["recognizer"]["window"], ""))
     for name in ("text_done", "first_audible", "last_sample"):

@@ -50,6 +50,7 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         ("llm-threads", "CPU threads of the language model on each rank"),
         ("speech-threads", "CPU threads of each speech network"),
         ("speech-runtime", "what runs recogniser and voice: onnxruntime, tensorrt or tensorrt_rtx"),
+        ("speech-device", "where onnxruntime runs them: cpu or cuda"),
     ):
         default = _default(name.replace("-", "_"))
         group.add_argument(f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})")
@@ -62,7 +63,12 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="no openers with their sound ready, no lines written ahead for what is likely to happen",
     )
-    group.add_argument("--speech-engines", metavar="DIR", help="engines of recogniser and voice for a TensorRT runtime")
+    group.add_argument(
+        "--speech-engines",
+        metavar="DIR",
+        help="engines of recogniser and voice for a TensorRT runtime, or their graphs for --speech-device cuda "
+        "(default: those in the cache)",
+    )
 
 
 def file_options() -> dict[str, str]:

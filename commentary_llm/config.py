@@ -42,9 +42,13 @@ class EngineConfig(BaseModel):
     speech_runtime: Literal["onnxruntime", "tensorrt", "tensorrt_rtx"] = Field(
         default="onnxruntime", description="what runs recogniser and voice"
     )
+    speech_device: Literal["cpu", "cuda"] = Field(
+        default="cpu", description="where ONNX Runtime computes them on rank 0; TensorRT takes a GPU in any case"
+    )
     speech_engines: str | None = Field(
         default=None,
-        description="folder of their TensorRT engines; needed with the TensorRT runtimes, unused otherwise",
+        description="folder of what was built from them for a GPU: TensorRT engines, or graphs for ONNX Runtime (by "
+        "default those of `asr` and `tts` in the cache)",
     )
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
 

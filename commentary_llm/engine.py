@@ -30,7 +30,7 @@ from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
 from commentary_llm.generation.tensorrt_llm_backend.config import TensorRTLLMConfig
-from commentary_llm.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir
+from commentary_llm.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.metrics import Metrics
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from asr_tts.interfaces import Recognizer, Synthesizer
+    from asr_tts.runtime.turn import DeviceTurn
     from checkpoints.engines.artifact import SpeechEngines
     from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
 
@@ -289,40 +290,60 @@ def _llm_engines(config: EngineConfig, ranks: int) -> TensorRTLLMConfig:
     return TensorRTLLMConfig(engine_dir=folder, model=config.llm)
 
 
-def load_voice(config: EngineConfig) -> Synthesizer:
-    """The configured voice. Raises ArtifactError."""
+def load_voice(config: EngineConfig, turn: DeviceTurn | None = None) -> Synthesizer:
+    """The configured voice; on a GPU it takes its `turn` there. Raises ArtifactError, ConfigError."""
     from asr_tts.synthesizer import PiperSynthesizer
 
-    if config.speech_runtime != "onnxruntime":
-        folder = _speech_engines(config).folder / "tts"
-    else:
+    built = _built_for_gpu(config)
+    if built is None:
         folder = artifact_path(config.tts, models_dir())
         load_manifest(folder, kind="piper-onnx", verify="sha256")
     # The voice's own noise follows from the words alone: openers made once serve every seed of the engine.
-    return PiperSynthesizer.load(folder, runtime=config.speech_runtime, threads=config.speech_threads)
+    return PiperSynthesizer.load(
+        folder if built is None else built.folder / "tts",
+        runtime=config.speech_runtime,
+        device=config.speech_device,
+        threads=config.speech_threads,
+        turn=turn if built is not None else None,
+    )
 
 
 def load_recognizer(config: EngineConfig) -> Recognizer:
-    """The configured speech recogniser. Raises ArtifactError."""
+    """The configured speech recogniser. Raises ArtifactError, ConfigError."""
     from asr_tts.recognizer import open_recognizer
 
-    if config.speech_runtime != "onnxruntime":
-        engines = _speech_engines(config)
-        return open_recognizer(engines.folder / "asr", runtime=config.speech_runtime, window_s=engines.window_s)
+    built = _built_for_gpu(config)
+    if built is not None:
+        return open_recognizer(
+            built.folder / "asr",
+            runtime=config.speech_runtime,
+            device=config.speech_device,
+            window_s=built.window_s,
+        )
     folder = artifact_path(config.asr, models_dir())
     load_manifest(folder, kind="whisper-onnx", verify="sha256")
     return open_recognizer(folder, threads=config.speech_threads)
 
 
-def _speech_engines(config: EngineConfig) -> SpeechEngines:
-    """The configured TensorRT engines of recogniser and voice, checked."""
-    if config.speech_engines is None:
+def _built_for_gpu(config: EngineConfig) -> SpeechEngines | None:
+    """What was built from recogniser and voice for the configured runtime, checked; None for the CPU."""
+    if config.speech_runtime == "onnxruntime" and config.speech_device == "cpu":
+        return None
+    given = config.speech_engines
+    # Imported here: it brings onnx, which takes long to load and is of no use without a GPU.
+    if config.speech_runtime == "onnxruntime":
+        from asr_tts.runtime.onnxruntime_cuda import check_library
+        from checkpoints.engines.graphs import load_graphs
+
+        check_library()
+        folder = speech_graphs_dir(config.asr, config.tts) if given is None else Path(given).expanduser().absolute()
+        return load_graphs(folder)
+    if given is None:
         raise ConfigError(
             f"speech runtime {config.speech_runtime} needs built engines; name their folder as speech_engines. "
             f"`python -m checkpoints engines build --runtime {config.speech_runtime} --compute-capability X.Y` "
             "builds them"
         )
-    # Imported here: it brings onnx, which takes long to load and is of no use without engines.
     from checkpoints.engines.artifact import load_engines
 
-    return load_engines(Path(config.speech_engines).expanduser().absolute(), config.speech_runtime)
+    return load_engines(Path(given).expanduser().absolute(), config.speech_runtime)

@@ -39,6 +39,11 @@ def speech_engines_dir(runtime: str, compute_capability: str, precision: str) ->
     return commentary_home() / "engines" / "speech" / f"{runtime}-{compute_capability}-{precision}"
 
 
+def speech_graphs_dir(asr: str, tts: str) -> Path:
+    """Recogniser and voice (by name or folder) with fixed shapes, for ONNX Runtime on any GPU."""
+    return commentary_home() / "engines" / "speech" / f"onnxruntime-{Path(asr).name}-{Path(tts).name}"
+
+
 def kernels_dir() -> Path:
     """CUDA kernels compiled on this machine."""
     return commentary_home() / "kernels"

@@ -158,23 +158,30 @@ class WhisperRecognizer:
 
 
 def open_recognizer(
-    model: Path, *, runtime: str = "onnxruntime", threads: int = 1, window_s: float = 10.0
+    model: Path, *, runtime: str = "onnxruntime", device: str = "cpu", threads: int = 1, window_s: float = 10.0
 ) -> WhisperRecognizer:
-    """The recogniser of an imported model folder (`models_dir() / ASR_MODEL`).
+    """The recogniser of an imported model folder (`models_dir() / ASR_MODEL`), or of what was built from one for a GPU.
 
-    Raises ArtifactError when a file is missing or damaged, ConfigError for an unknown runtime.
+    Raises ArtifactError when a file is missing or damaged, ConfigError as `open_runtime` does.
     """
     config = WhisperConfig.read(model / "config.json")
     path = model / "tokenizer.json"
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; `python -m checkpoints setup` rebuilds it")
+    encoder, decoder = (
+        open_runtime(
+            network_file(model, network, runtime),
+            runtime,
+            device=device,
+            threads=threads,
+            name=f"whisper {network}",
+            stage="asr",
+        )
+        for network in ("encoder", "decoder")
+    )
     return WhisperRecognizer(
-        open_runtime(
-            network_file(model, "encoder", runtime), runtime, threads=threads, name="whisper encoder", stage="asr"
-        ),
-        open_runtime(
-            network_file(model, "decoder", runtime), runtime, threads=threads, name="whisper decoder", stage="asr"
-        ),
+        encoder,
+        decoder,
         config,
         Tokenizer.from_file(str(path)),
         window_s=window_s,

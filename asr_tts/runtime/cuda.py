@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from asr_tts.runtime import VOICE_STAGE
 from commentary_llm.errors import ConfigError, EngineError
 
-_INSTALL = "install it with `pip install 'commentary-llm[rtx]'` (or `[tensorrt]`)"
+_INSTALL = "install it with `pip install 'commentary-llm[gpu]'` (or `[rtx]`, `[tensorrt]`)"
 
 
 class Cuda:
@@ -34,20 +35,22 @@ class Cuda:
             count = self.call("cudaGetDeviceCount")
         except (EngineError, RuntimeError) as error:  # without a driver the bindings raise before CUDA can answer
             raise ConfigError(
-                f"no NVIDIA GPU can be used here ({error}); TensorRT engines run on a GPU only"
+                f"no NVIDIA GPU can be used here ({error}); the speech runtime asked for needs one"
             ) from error
         if device >= count:
             raise ConfigError(f"GPU {device} was asked for; this machine shows {count}")
         self.enter()
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """Calls a function of the CUDA runtime; its result, None if it has none. Raises EngineError."""
+        """Calls a function of the CUDA runtime; its result: None, a value or a tuple of them. Raises EngineError."""
         status, *values = getattr(self._api, function)(*arguments)
         if status != self._api.cudaError_t.cudaSuccess:
             _, text = self._api.cudaGetErrorString(status)
             words = text.decode() if isinstance(text, bytes) else str(text)
             raise EngineError(f"CUDA on GPU {self._device}: {function} failed: {words}")
-        return values[0] if len(values) == 1 else None
+        if len(values) > 1:
+            return tuple(values)
+        return values[0] if values else None
 
     def enter(self) -> None:
         """Makes this the calling thread's GPU; CUDA keeps that per thread."""
@@ -81,9 +84,20 @@ class Cuda:
         kind = self._api.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         self.call("cudaMemcpyAsync", target.address, source.address, source.size_bytes, kind, stream)
 
-    def new_stream(self) -> Any:
-        """A stream that does not wait for the default stream."""
-        return self.call("cudaStreamCreateWithFlags", self._api.cudaStreamNonBlocking)
+    @property
+    def free_bytes(self) -> int:
+        """Memory of the GPU that nobody, in this process or another, has taken."""
+        free_bytes, _ = self.call("cudaMemGetInfo")
+        return int(free_bytes)
+
+    def new_stream(self, urgent: bool) -> Any:
+        """A stream that does not wait for the default stream; kernels of an urgent one start before those of others.
+
+        A kernel that runs is not interrupted by either.
+        """
+        least, greatest = self.call("cudaDeviceGetStreamPriorityRange")
+        priority = greatest if urgent else least
+        return self.call("cudaStreamCreateWithPriority", self._api.cudaStreamNonBlocking, priority)
 
     def new_event(self, owner: object) -> Any:
         """An event without a time stamp, cheaper to record; it lives as long as `owner`."""
@@ -176,9 +190,9 @@ class Stage:
     _all: ClassVar[dict[tuple[int, str], Stage]] = {}
     _guard = threading.Lock()
 
-    def __init__(self, cuda: Cuda) -> None:
+    def __init__(self, cuda: Cuda, name: str) -> None:
         self.cuda = cuda
-        self.stream = cuda.new_stream()
+        self.stream = cuda.new_stream(urgent=name == VOICE_STAGE)
         self.lock = threading.Lock()
 
     @classmethod
@@ -187,5 +201,5 @@ class Stage:
         with cls._guard:
             stage = cls._all.get((device, name))
             if stage is None:
-                stage = cls._all[device, name] = cls(Cuda(device))
+                stage = cls._all[device, name] = cls(Cuda(device), name)
             return stage

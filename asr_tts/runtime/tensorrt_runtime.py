@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import queue
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,26 +10,14 @@ from typing import Any
 import numpy as np
 
 from asr_tts.interfaces import Tensor, TensorSpec
-from asr_tts.runtime.cuda import BufferPool, Cuda, DeviceBuffer, Graph, PinnedArray, Stage
+from asr_tts.runtime.cuda import Cuda, Stage
+from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, GpuTensor
 from asr_tts.runtime.engine_card import BUILD_COMMAND, EngineCard, tensor_specs
 from asr_tts.runtime.feeds import check_feeds
 from asr_tts.runtime.jit_cache import JitCache
-from asr_tts.runtime.profiles import Profile, zeros
+from asr_tts.runtime.profiles import Profile
 from asr_tts.runtime.tensorrt_library import Library, open_library
 from commentary_llm.errors import ArtifactError, EngineError
-
-log = logging.getLogger(__name__)
-# Two lines or windows may be under way at once: one computes while the other's arrays are copied and checked.
-CONTEXTS = 2
-
-
-class GpuTensor:
-    """A `DeviceTensor`: one output of an engine, copied to memory of its own."""
-
-    def __init__(self, pool: BufferPool, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self.dtype = dtype
-        self.buffer = pool.take(int(np.prod(shape)) * dtype.itemsize, self)
 
 
 class TensorRtRuntime:
@@ -66,14 +52,7 @@ class TensorRtRuntime:
         self._inputs, self._outputs = tensor_specs(card.inputs), tensor_specs(card.outputs)
         self._check_tensors(path)
         self._jit = JitCache(self._engine, path) if kind == "tensorrt_rtx" else None
-        self._pool = BufferPool(self._cuda)
-        self._contexts = contexts
-        # Last in, first out: the context that was used last still holds inputs that have not changed.
-        self._idle: list[queue.LifoQueue[_Context]] = []
-        for number in range(len(card.profiles)):
-            self._idle.append(queue.LifoQueue())
-            for _ in range(contexts):
-                self._idle[number].put(self._new_context(number))
+        self._contexts = ContextPool(self._stage, self._inputs, card.profiles, self._new_context, contexts)
 
     def _check_tensors(self, path: Path) -> None:
         """The engine's tensors are those of its card."""
@@ -140,32 +119,17 @@ class TensorRtRuntime:
         """
         number = check_feeds(self._name, self._inputs, self._card.profiles, feeds, GpuTensor)
         assert number is not None
-        self._cuda.enter()
-        context = self._idle[number].get()
-        try:
-            return context.run(feeds, keep, self._pool)
-        finally:
-            self._idle[number].put(context)
+        return self._contexts.run(number, feeds, keep)
 
     def warm_up(self) -> None:
         """Runs every context of every profile on zeros and captures it as a CUDA graph where that can be done."""
-        self._cuda.enter()
-        for number, profile in enumerate(self._card.profiles):
-            taken = [self._idle[number].get() for _ in range(self._contexts)]
-            try:
-                for context in taken:
-                    context.run(zeros(self._inputs, profile), (), self._pool)
-                    context.capture()
-                    context.run(zeros(self._inputs, profile), (), self._pool)
-            finally:
-                for context in taken:
-                    self._idle[number].put(context)
+        self._contexts.warm_up()
         if self._jit is not None:
             self._jit.save()
 
 
-class _Context:
-    """One execution context with buffers of its own, for one profile. One thread at a time."""
+class _Context(DeviceContext):
+    """One execution context."""
 
     def __init__(
         self,
@@ -178,88 +142,34 @@ class _Context:
         profile: Profile,
         stage: Stage,
     ) -> None:
-        self._network, self._library, self._stage, self._cuda = network, library, stage, stage.cuda
-        self._context = context
+        self._network, self._library, self._context = network, library, context
         if self._context is None:
             raise self._error("no execution context could be made")
         self._need(self._context.set_optimization_profile_async(number, int(stage.stream)), f"profile {number}")
-        self._cuda.call("cudaStreamSynchronize", stage.stream)
-        self._inputs = {spec.name: spec for spec in inputs}
-        self._outputs = {spec.name: spec for spec in outputs}
-        for name in self._inputs:
-            self._need(self._context.set_input_shape(name, profile[name]), f"shape {profile[name]} of {name!r}")
+        stage.cuda.call("cudaStreamSynchronize", stage.stream)
+        for spec in inputs:
+            shape = profile[spec.name]
+            self._need(self._context.set_input_shape(spec.name, shape), f"shape {shape} of {spec.name!r}")
         unknown = self._context.infer_shapes()
         if unknown:
             raise self._error(f"the shapes of {unknown} do not follow from the inputs")
-        self._device: dict[str, DeviceBuffer] = {}
-        self._host: dict[str, PinnedArray] = {}
-        for spec in (*inputs, *outputs):
-            shape = tuple(self._context.get_tensor_shape(spec.name))
+        shapes = {spec.name: tuple(self._context.get_tensor_shape(spec.name)) for spec in (*inputs, *outputs)}
+        for name, shape in shapes.items():
             if min(shape, default=1) < 1:
-                raise self._error(f"tensor {spec.name!r} has the shape {shape}; expected fixed sizes above 0")
-            self._host[spec.name] = PinnedArray(self._cuda, shape, spec.dtype)
-            buffer = DeviceBuffer(self._cuda, self._host[spec.name].array.nbytes)
-            self._device[spec.name] = buffer
-            self._need(self._context.set_tensor_address(spec.name, buffer.address), f"address of {spec.name!r}")
-        self._resident: dict[str, GpuTensor] = {}  # what an input's buffer holds already; such tensors never change
-        self._done = self._cuda.new_event(self)
-        self._graph: Graph | None = None
-
-    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str], pool: BufferPool) -> dict[str, Tensor]:
-        """Copies in, computes, copies out; returns when the results are there."""
-        for name in self._inputs:
-            value = feeds[name]
-            if isinstance(value, np.ndarray):
-                np.copyto(self._host[name].array, value)
-        kept = {
-            name: GpuTensor(pool, self._host[name].array.shape, spec.dtype)
-            for name, spec in self._outputs.items()
-            if name in keep
-        }
-        cuda, stream = self._cuda, self._stage.stream
-        with self._stage.lock:
-            for name in self._inputs:
-                self._feed(name, feeds[name])
-            if self._graph is not None:
-                self._graph.launch(stream)
-            else:
-                self._enqueue()
-            for name in self._outputs:
-                if name in kept:
-                    cuda.on_device(kept[name].buffer, self._device[name], stream)
-                else:
-                    cuda.to_host(self._host[name], self._device[name], stream)
-            cuda.call("cudaEventRecord", self._done, stream)
-        # Outside the lock: another thread may queue its work behind this one meanwhile.
-        cuda.call("cudaEventSynchronize", self._done)
-        return {name: kept[name] if name in kept else self._host[name].array.copy() for name in self._outputs}
-
-    def _feed(self, name: str, value: Tensor) -> None:
-        if not isinstance(value, GpuTensor):
-            self._resident.pop(name, None)
-            self._cuda.to_device(self._device[name], self._host[name], self._stage.stream)
-        elif self._resident.get(name) is not value:
-            # Noted only once it is queued: after a failed copy the buffer holds nothing known.
-            self._resident.pop(name, None)
-            self._cuda.on_device(self._device[name], value.buffer, self._stage.stream)
-            self._resident[name] = value
+                raise self._error(f"tensor {name!r} has the shape {shape}; expected fixed sizes above 0")
+        super().__init__(network, stage, inputs, outputs, shapes)
+        for name, buffer in self._device.items():
+            self._need(self._context.set_tensor_address(name, buffer.address), f"address of {name!r}")
 
     def _enqueue(self) -> None:
         self._need(self._context.execute_async_v3(int(self._stage.stream)), "execution")
 
-    def capture(self) -> None:
-        """Turns the engine's call into a CUDA graph; says in the log where that cannot be done."""
-        stream = self._stage.stream
-        with self._stage.lock:
-            # TensorRT-RTX can tell; TensorRT captures everything but loops and conditionals, which fail here.
-            tell = getattr(self._context, "is_stream_capturable", None)
-            if tell is not None and not tell(int(stream)):
-                log.info("network %r: TensorRT says it cannot be captured; it runs without a CUDA graph", self._network)
-                return
-            try:
-                self._graph = self._cuda.capture(stream, self._enqueue)
-            except EngineError as error:
-                log.warning("network %r: runs without a CUDA graph: %s", self._network, error)
+    def _not_capturable(self) -> str | None:
+        # TensorRT-RTX can tell; TensorRT captures everything but loops and conditionals, which fail then.
+        tell = getattr(self._context, "is_stream_capturable", None)
+        if tell is None or tell(int(self._stage.stream)):
+            return None
+        return "TensorRT says it cannot be captured"
 
     def _need(self, done: bool, what: str) -> None:
         if not done:

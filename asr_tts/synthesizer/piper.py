@@ -14,6 +14,7 @@ import numpy as np
 from asr_tts.audio.levels import gain_of
 from asr_tts.interfaces import AudioChunk, SpeechStyle
 from asr_tts.runtime import network_file
+from asr_tts.runtime.turn import DeviceTurn
 from asr_tts.synthesizer.normalize import normalize
 from asr_tts.synthesizer.phonemes import Phonemizer, Sentence, load_pronunciations, split_sentence
 from asr_tts.synthesizer.style import clamp
@@ -47,10 +48,11 @@ class Speech:
         style: SpeechStyle,
         seed: int,
         text: str,
-        first_frames: int,
+        at_leisure: bool,
     ) -> None:
         self.text = text  # as spoken, after normalisation
-        self._first_frames = first_frames
+        self._urgent = not at_leisure
+        self._first_frames = LARGEST_CHUNK_FRAMES if at_leisure else FIRST_CHUNK_FRAMES
         self.style = style
         self.sample_rate_hz = voice.description.sample_rate_hz
         self._word_edges: list[int] = []
@@ -101,7 +103,9 @@ class Speech:
             # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
             rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
             try:
-                latent = voice.encode(sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng)
+                latent = voice.encode(
+                    sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng, urgent=self._urgent
+                )
             except ClauseTooLongError:
                 parts = split_sentence(sentence, len(sentence.ids) // 2 + len(sentence.ids) % 2)
                 if len(parts) < 2:
@@ -115,7 +119,7 @@ class Speech:
     ) -> Iterator[np.ndarray]:
         trimmer = SilenceTrimmer(self.sample_rate_hz)
         spoken = 0
-        for pcm in voice.decode_chunks(latent, self._first_frames):
+        for pcm in voice.decode_chunks(latent, self._first_frames, self._urgent):
             kept = trimmer.push(pcm)
             if not len(kept):
                 continue
@@ -167,17 +171,24 @@ class PiperSynthesizer:
         folder: Path,
         *,
         runtime: str = "onnxruntime",
+        device: str = "cpu",
         threads: int = 1,
         seed: int = 0,
         pronunciations: Mapping[str, str] | None = None,
+        turn: DeviceTurn | None = None,
     ) -> PiperSynthesizer:
-        """Loads an imported voice from its folder. Raises ArtifactError if it is missing or damaged."""
+        """Loads a voice from its folder; `runtime`, `device`, `threads` as in `open_runtime`, `turn` as in `VitsVoice`.
+
+        Raises ArtifactError if it is missing or damaged, ConfigError as `open_runtime` does.
+        """
         fingerprint = hashlib.sha256((folder / "voice.json").read_bytes() if (folder / "voice.json").is_file() else b"")
         for network in ("text_encoder", "decoder"):
             path = network_file(folder, network, runtime)
             if path.is_file():
                 fingerprint.update(path.read_bytes())
-        return cls(VitsVoice.load(folder, runtime, threads), seed, pronunciations, fingerprint.hexdigest())
+        fingerprint.update(device.encode())  # the same graph on another device: other samples, by rounding
+        voice = VitsVoice.load(folder, runtime, threads, device, turn)
+        return cls(voice, seed, pronunciations, fingerprint.hexdigest())
 
     @property
     def sample_rate_hz(self) -> int:
@@ -201,14 +212,14 @@ class PiperSynthesizer:
     def speak(self, text: str, style: SpeechStyle = NEUTRAL_STYLE, *, at_leisure: bool = False) -> Speech:
         """Like `synthesize`, with word edges. A style out of the voice's range is clamped.
 
-        `at_leisure`: nobody waits for the first sound, so decode in few, large pieces; the sound is the same.
+        `at_leisure`: nobody waits for the first sound, so decode in few, large pieces, and where the GPU has time; the
+        sound is the same.
         """
         spoken = normalize(text, self._phonemizer.known_names)
         sentences = self._phonemizer.sentences(spoken) if spoken else ()
         if not sentences:
             raise InputError(f"nothing to say in {text[:80]!r}; expected at least one word or number")
-        first_frames = LARGEST_CHUNK_FRAMES if at_leisure else FIRST_CHUNK_FRAMES
-        return Speech(self.voice, sentences, clamp(style), self._seed, spoken, first_frames)
+        return Speech(self.voice, sentences, clamp(style), self._seed, spoken, at_leisure)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The commands `engines build`, `engines inspect` and `engines report`."""
+"""The commands `engines build`, `engines convert`, `engines inspect` and `engines report`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from checkpoints.progress import Reporter
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, speech_engines_dir
+from commentary_llm.home import ASR_MODEL, TTS_MODEL, speech_engines_dir, speech_graphs_dir
 
 _MEGABYTE = 1_000_000
 _RUNTIMES = ("tensorrt_rtx", "tensorrt")
@@ -19,7 +19,7 @@ _PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], positive: Callable[[str], int]) -> None:
-    """Adds the three commands to the group `engines`."""
+    """Adds the commands to the group `engines`."""
     build = commands.add_parser(
         "build",
         help="build the TensorRT engines of recogniser and voice",
@@ -31,15 +31,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         "--compute-capability", type=_compute_capability, required=True, metavar="X.Y", help="of the GPUs, such as 8.9"
     )
     build.add_argument("--precision", choices=_PRECISIONS, default="fp16", help="default fp16")
-    build.add_argument("--out", type=Path, metavar="DIR", help="default: in COMMENTARY_HOME/engines")
-    build.add_argument("--asr", default=ASR_MODEL, metavar="NAME", help=f"imported recogniser (default {ASR_MODEL})")
-    build.add_argument("--tts", default=TTS_MODEL, metavar="NAME", help=f"imported voice (default {TTS_MODEL})")
-    build.add_argument("--window-s", type=float, default=10.0, metavar="S", help="seconds a window (default 10)")
-    build.add_argument(
-        "--text-ids", type=positive, default=128, metavar="N", help="phoneme ids of the longest clause (default 128)"
-    )
+    _add_models(build, positive)
     build.add_argument("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="for calibration")
     build.set_defaults(run=_build)
+    convert = commands.add_parser(
+        "convert",
+        help="make the graphs of recogniser and voice for ONNX Runtime on a GPU",
+        description="Convert recogniser and voice to fixed shapes, which ONNX Runtime runs on any NVIDIA GPU "
+        "(--speech-device cuda). Needs no GPU.",
+    )
+    _add_models(convert, positive)
+    convert.set_defaults(run=_convert)
     inspect = commands.add_parser(
         "inspect",
         help="say what is in built engines",
@@ -59,6 +61,25 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     report.set_defaults(run=_report)
 
 
+def _add_models(command: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    """Which models are converted, to which shapes and where."""
+    command.add_argument("--out", type=Path, metavar="DIR", help="default: in COMMENTARY_HOME/engines")
+    command.add_argument("--asr", default=ASR_MODEL, metavar="NAME", help=f"imported recogniser (default {ASR_MODEL})")
+    command.add_argument("--tts", default=TTS_MODEL, metavar="NAME", help=f"imported voice (default {TTS_MODEL})")
+    command.add_argument("--window-s", type=float, default=10.0, metavar="S", help="seconds a window (default 10)")
+    command.add_argument(
+        "--text-ids", type=positive, default=128, metavar="N", help="phoneme ids of the longest clause (default 128)"
+    )
+
+
+def _shape_options(args: argparse.Namespace, folder: Path) -> list[str]:
+    """The options of `_add_models` as they were given."""
+    return [
+        *("--window-s", f"{args.window_s:g}", "--text-ids", str(args.text_ids)),
+        *("--asr", args.asr, "--tts", args.tts, "--out", str(folder)),
+    ]
+
+
 def _compute_capability(text: str) -> str:
     if not re.fullmatch(r"\d+\.\d", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a compute capability; expected one such as 8.9")
@@ -73,8 +94,7 @@ def _build(args: argparse.Namespace, reporter: Reporter) -> int:
     command = "python -m checkpoints engines build " + shlex.join(
         [
             *("--runtime", args.runtime, "--compute-capability", args.compute_capability),
-            *("--precision", args.precision, "--window-s", f"{args.window_s:g}", "--text-ids", str(args.text_ids)),
-            *("--asr", args.asr, "--tts", args.tts, "--out", str(folder)),
+            *("--precision", args.precision, *_shape_options(args, folder)),
         ]
     )
     conversion = Conversion(
@@ -82,6 +102,20 @@ def _build(args: argparse.Namespace, reporter: Reporter) -> int:
     )
     target = Target(args.runtime, args.compute_capability, folder.expanduser().absolute(), command)
     print(build_engines(target, conversion, reporter))
+    return 0
+
+
+def _convert(args: argparse.Namespace, reporter: Reporter) -> int:
+    from asr_tts.runtime.onnxruntime_cuda import CONVERT_COMMAND
+
+    from .artifact import imported
+    from .convert import Conversion
+    from .graphs import convert_graphs
+
+    folder = args.out or speech_graphs_dir(args.asr, args.tts)
+    command = f"{CONVERT_COMMAND} {shlex.join(_shape_options(args, folder))}"
+    conversion = Conversion(imported(args.asr), imported(args.tts), "fp32", args.window_s, args.text_ids)
+    print(convert_graphs(folder.expanduser().absolute(), conversion, command, reporter))
     return 0
 
 

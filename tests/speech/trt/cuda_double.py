@@ -46,8 +46,9 @@ Work = Callable[[], None]
 
 
 class _Stream:
-    def __init__(self, handle: int) -> None:
+    def __init__(self, handle: int, priority: int) -> None:
         self.handle = handle
+        self.priority = priority
         self.queue: list[Work] = []
         self.done = 0  # how much of the queue has run
         self.captured: list[Work] | None = None
@@ -151,6 +152,10 @@ class CudaDouble:
         ctypes.memset(address, _GARBAGE, len(block))
         return (cudaError_t.cudaSuccess,)
 
+    def cudaMemGetInfo(self) -> tuple[Any, ...]:
+        total = 1 << 30
+        return (cudaError_t.cudaSuccess, total - sum(map(len, self.memory_.values())), total)
+
     def device_bytes_(self, address: int, size: int) -> bytearray:
         assert address in self.memory_, f"{address:#x} is not GPU memory (any more)"
         assert len(self.memory_[address]) >= size, (
@@ -178,10 +183,14 @@ class CudaDouble:
 
     # Streams and events
 
-    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[Any, ...]:
-        self._entered("cudaStreamCreateWithFlags")
+    def cudaDeviceGetStreamPriorityRange(self) -> tuple[Any, ...]:
+        return (cudaError_t.cudaSuccess, 0, -5)
+
+    def cudaStreamCreateWithPriority(self, flags: int, priority: int) -> tuple[Any, ...]:
+        self._entered("cudaStreamCreateWithPriority")
         assert flags == self.cudaStreamNonBlocking, "a blocking stream waits for the default stream"
-        stream = _Stream(0x5000 + next(self._next))
+        assert -5 <= priority <= 0
+        stream = _Stream(0x5000 + next(self._next), priority)
         self.streams_[stream.handle] = stream
         return (cudaError_t.cudaSuccess, stream)
 

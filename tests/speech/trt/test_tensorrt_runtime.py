@@ -16,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tensorrt_machine import Machine
 
 from asr_tts.runtime import open_runtime
+from asr_tts.runtime.device_context import GpuTensor
 from asr_tts.runtime.profiles import write_profiles
 from asr_tts.runtime.tensorrt_library import Library
-from asr_tts.runtime.tensorrt_runtime import GpuTensor, TensorRtRuntime
+from asr_tts.runtime.tensorrt_runtime import TensorRtRuntime
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 SIZES = (3, 8)
@@ -234,7 +235,8 @@ def test_compiled_kernels_are_kept(
 def test_stages_have_streams_of_their_own(machine: Machine, engine: Path) -> None:
     for stage in ("asr", "tts", "asr"):
         open_runtime(engine, "tensorrt_rtx", stage=stage)
-    assert len(machine.cuda.streams_) == 2
+    asr, tts = machine.cuda.streams_.values()
+    assert tts.priority < asr.priority  # CUDA counts downwards
 
 
 def test_refuses_wrong_inputs(engine: Path) -> None:
@@ -317,7 +319,7 @@ def test_says_what_is_not_installed(machine: Machine, engine: Path, monkeypatch:
     with pytest.raises(ConfigError, match=r"no NVIDIA GPU can be used here .*cudaErrorNoDevice"):
         open_runtime(engine, "tensorrt_rtx")
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-    with pytest.raises(ConfigError, match=r"cuda-python cannot be imported .*commentary-llm\[rtx\]"):
+    with pytest.raises(ConfigError, match=r"cuda-python cannot be imported .*commentary-llm\[gpu\].*\[rtx\]"):
         open_runtime(engine, "tensorrt_rtx")
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     from asr_tts.runtime.tensorrt_library import open_library

@@ -1,0 +1,190 @@
+"""ONNX Runtime on a GPU, over doubles of its CUDA provider and of CUDA; numbers come from the CPU provider."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import soxr
+from onnx import TensorProto, helper
+from onnxruntime_double import OrtDouble
+from tensorrt_machine import Machine
+
+from asr_tts.interfaces import SpeechRuntime
+from asr_tts.recognizer import open_recognizer
+from asr_tts.runtime import open_runtime
+from asr_tts.runtime.onnxruntime_cuda import check_library
+from asr_tts.runtime.profiles import write_profiles
+from asr_tts.runtime.turn import DeviceTurn
+from asr_tts.synthesizer import PiperSynthesizer
+from commentary_llm.errors import ArtifactError, ConfigError, EngineError
+
+SIZES = (3, 8)
+
+
+@pytest.fixture
+def library(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrtDouble]:
+    double = OrtDouble(machine.cuda)
+    double.install(monkeypatch)
+    check_library.cache_clear()
+    yield double
+    check_library.cache_clear()
+
+
+def small_graph(path: Path, profiles: bool = True) -> Path:
+    """y = 2 x and s = the sum of y; x (1, 3) or (1, 8)."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("ReduceSum", ["y"], ["s"], keepdims=1)],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "size"])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "size"]),
+            helper.make_tensor_value_info("s", TensorProto.FLOAT, [1, 1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if profiles:
+        write_profiles(model, [{"x": [1, size]} for size in SIZES])
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    return small_graph(tmp_path / "small.onnx")
+
+
+@pytest.fixture
+def runtime(library: OrtDouble, graph: Path) -> SpeechRuntime:
+    return open_runtime(graph, device="cuda", name="small")
+
+
+def row(size: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((1, size)).astype(np.float32)
+
+
+def test_same_numbers_with_and_without_graphs(machine: Machine, runtime: SpeechRuntime) -> None:
+    assert len(runtime.profiles) == 2
+    assert "CUDA, float32" in runtime.description
+    for warm in (False, True):
+        if warm:
+            assert machine.cuda.launches_ == 0
+            runtime.warm_up()
+        for size in (*SIZES, *SIZES):
+            values = row(size, size)
+            out = runtime.run({"x": values})
+            np.testing.assert_array_equal(out["y"], 2 * values)
+            np.testing.assert_allclose(out["s"], [[2 * values.sum()]], rtol=1e-5)
+    machine.cuda.calls_.clear()
+    runtime.run({"x": row(8)})
+    assert machine.cuda.calls_.count("cudaGraphLaunch") == 1
+    assert not {"cudaMalloc", "cudaMallocHost", "cudaStreamSynchronize"} & set(machine.cuda.calls_)
+
+
+def test_kept_outputs_are_fed_without_leaving_the_gpu(library: OrtDouble, runtime: SpeechRuntime) -> None:
+    runtime.warm_up()
+    values = row(3)
+    kept = runtime.run({"x": values}, keep=["y"])["y"]
+    assert not isinstance(kept, np.ndarray)
+    np.testing.assert_array_equal(runtime.run({"x": kept})["y"], 4 * values)
+
+
+def test_many_threads(runtime: SpeechRuntime) -> None:
+    runtime.warm_up()
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(20):
+                values = row(SIZES[turn % 2], 100 * number + turn)
+                if not np.array_equal(np.asarray(runtime.run({"x": values})["y"]), 2 * values):
+                    wrong.append(number)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_session_runs_on_its_stages_stream(machine: Machine, library: OrtDouble, graph: Path) -> None:
+    for stage in ("asr", "tts"):
+        open_runtime(graph, device="cuda", stage=stage)
+    streams = [int(options["user_compute_stream"]) for options in library.provider_options_]
+    assert streams == list(machine.cuda.streams_)
+    assert len(set(streams)) == 2
+
+
+def test_a_failed_run_says_why(library: OrtDouble, runtime: SpeechRuntime) -> None:
+    library.fail_execution_ = True
+    with pytest.raises(EngineError, match=r"'small' failed: Failed to allocate memory"):
+        runtime.run({"x": row(3)})
+    library.fail_execution_ = False
+    np.testing.assert_array_equal(runtime.run({"x": row(3)})["y"], 2 * row(3))
+    with pytest.raises(EngineError, match=r"'small': inputs are x \(1, 4\); it was made for x \(1, 3\) or x \(1, 8\)"):
+        runtime.run({"x": row(4)})
+
+
+def test_refuses_what_would_run_elsewhere(
+    machine: Machine, library: OrtDouble, tmp_path: Path, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.refuses_ = "This session contains graph nodes that are assigned to the default CPU EP"
+    with pytest.raises(ArtifactError, match=r"small\.onnx does not load on the GPU.*assigned to the default CPU EP"):
+        open_runtime(graph, device="cuda")
+    library.refuses_ = ""
+    library.loads_ = False
+    with pytest.raises(ConfigError, match=r"cannot load its CUDAExecutionProvider.*CUDA 13 and cuDNN 9"):
+        open_runtime(graph, device="cuda")
+    library.loads_ = True
+    with pytest.raises(ArtifactError, match=r"takes inputs of any shape.*`python -m checkpoints engines convert`"):
+        open_runtime(small_graph(tmp_path / "free.onnx", profiles=False), device="cuda")
+    with pytest.raises(ArtifactError, match="no file"):
+        open_runtime(tmp_path / "absent.onnx", device="cuda")
+    machine.cuda.devices_ = 0
+    machine.install()
+    with pytest.raises(ConfigError, match="no NVIDIA GPU can be used here"):
+        open_runtime(graph, device="cuda")
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    with pytest.raises(ConfigError, match=r"cuda-python cannot be imported .*commentary-llm\[gpu\]"):
+        open_runtime(graph, device="cuda")
+    check_library.cache_clear()
+    library.available_ = ["CPUExecutionProvider"]
+    with pytest.raises(
+        ConfigError,
+        match=r"has CPUExecutionProvider.*pip uninstall onnxruntime && pip install 'commentary-llm\[gpu\]'",
+    ):
+        open_runtime(graph, device="cuda")
+
+
+def test_unknown_devices_are_refused(graph: Path) -> None:
+    with pytest.raises(ConfigError, match=r"speech device 'tpu' is not known"):
+        open_runtime(graph, device="tpu")
+
+
+@pytest.mark.models
+def test_says_and_hears_the_same(machine: Machine, library: OrtDouble, fixed_speech: Path) -> None:
+    turn = DeviceTurn()
+    exact = PiperSynthesizer.load(fixed_speech / "tts")
+    voice = PiperSynthesizer.load(fixed_speech / "tts", device="cuda", turn=turn)
+    assert voice.identity != exact.identity
+    line = "Messi scores from the penalty spot."
+    expected, samples = (np.concatenate([chunk.samples for chunk in v.synthesize(line)]) for v in (exact, voice))
+    np.testing.assert_allclose(samples, expected, atol=1e-6)
+    runs = turn.stats().runs
+    assert runs >= 3  # the encoder, and the decoder for each chunk
+    # Nobody makes way for lines that nobody waits for.
+    for _ in voice.speak(line, at_leisure=True):
+        pass
+    assert turn.stats().runs == runs
+    recognizer, plain = (open_recognizer(fixed_speech / "asr", device=device) for device in ("cuda", "cpu"))
+    heard = soxr.resample(samples, voice.sample_rate_hz, 16_000)
+    assert recognizer.transcribe(heard).text == plain.transcribe(heard).text != ""
+    assert len(machine.cuda.streams_) == 2
