@@ -1,6 +1,7 @@
 """`CommentaryEngine`: the public API, as a match-state tracker uses it.
 
-    from commentary_llm import CommentaryEngine, EngineConfig, MatchEvent
+    from asr_tts.runtime.turn import DeviceTurn
+from commentary_llm import CommentaryEngine, EngineConfig, MatchEvent
 
     with CommentaryEngine.start(EngineConfig(match=info)) as engine:   # on every rank
         handle = engine.submit(MatchEvent(...))                        # returns at once
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr_tts.recognizer.listener import Listener
+from asr_tts.runtime.turn import DeviceTurn
 from asr_tts.synthesizer.clips import ClipCache
 from checkpoints.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from asr_tts.interfaces import Recognizer, Synthesizer
-    from asr_tts.runtime.turn import DeviceTurn
     from checkpoints.engines.artifact import SpeechEngines
     from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
 
@@ -187,10 +188,11 @@ class CommentaryEngine:
             serve_generator(choice.name, backend_config, comm, engines=llm_engines)
             raise SystemExit(0)
         progress("loading the language model")
-        generator = open_generator(choice.name, backend_config, comm, engines=llm_engines)
+        turn = DeviceTurn()
+        generator = open_generator(choice.name, backend_config, comm, engines=llm_engines, turn=turn)
         try:
             progress("loading the voice")
-            synthesizer = load_voice(config)
+            synthesizer = load_voice(config, turn)
             recognizer = None
             if config.listen:
                 progress("loading the recogniser")

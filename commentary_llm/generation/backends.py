@@ -14,6 +14,8 @@ from .tensorrt_llm_backend.config import TensorRTLLMConfig
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from asr_tts.runtime.turn import DeviceTurn
+
     from .torch_backend.backend import TorchBackendConfig
 
 log = logging.getLogger(__name__)
@@ -83,16 +85,24 @@ def _against_tensorrt_llm(engines: TensorRTLLMConfig | None, rank: int, ranks: i
 
 
 def open_generator(
-    backend: str, config: TorchBackendConfig, comm: MPI.Comm | None, *, engines: TensorRTLLMConfig | None = None
+    backend: str,
+    config: TorchBackendConfig,
+    comm: MPI.Comm | None,
+    *,
+    engines: TensorRTLLMConfig | None = None,
+    turn: DeviceTurn | None = None,
 ) -> Generator:
-    """On rank 0: the generator, ready. `comm` None means one rank. Raises ConfigError and what the backend raises."""
+    """On rank 0: the generator, ready. `comm` None means one rank. Raises ConfigError and what the backend raises.
+
+    `turn` is the voice's, on rank 0's GPU; the torch backend makes way for it there.
+    """
     if _resolved(backend, engines, comm) == "tensorrt_llm":
         from .tensorrt_llm_backend.generator import open_tensorrt_llm_generator
 
         return open_tensorrt_llm_generator(_given(engines), comm)
     from .torch_backend.generator import open_torch_generator
 
-    return open_torch_generator(config, comm)
+    return open_torch_generator(config, comm, turn if config.device == "cuda" else None)
 
 
 def serve_generator(

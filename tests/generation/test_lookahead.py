@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from device_double import DeviceDouble, drawing_on_device
 
+from asr_tts.runtime.turn import DeviceTurn
 from commentary_llm.errors import ConfigError, EngineError
 from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
@@ -193,3 +194,17 @@ def test_a_failure_on_the_device_ends_every_request(
 def test_at_least_one_step_a_plan(tiny_shards: dict[int, Path]) -> None:
     with pytest.raises(ConfigError, match="steps_ahead is 0, expected 1 or more"):
         TorchBackendConfig(tiny_shards[1], steps_ahead=0)
+
+
+def test_the_voice_is_let_past(tiny_shards: dict[int, Path]) -> None:
+    turn = DeviceTurn(TIMEOUT_S)
+    with drawing_on_device() as made:
+        generator = open_torch_generator(config(tiny_shards), None, turn)
+    with generator:
+        with turn.speech():
+            handle = generator.submit(GenerationRequest("", PROMPT, GREEDY))
+            time.sleep(0.2)
+            assert not made[0].plans
+        assert handle.result(TIMEOUT_S)
+    stats = turn.stats()
+    assert (stats.waits, stats.overruns) == (1, 0)

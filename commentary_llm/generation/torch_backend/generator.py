@@ -15,20 +15,22 @@ from .loop import DecodeLoop
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from asr_tts.runtime.turn import DeviceTurn
+
 log = logging.getLogger(__name__)
 
 
 class TorchGenerator:
     """Generator over all ranks of `comm`. Thread-safe. A context manager: leaves by `close()`."""
 
-    def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None) -> None:
+    def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None, turn: DeviceTurn | None = None) -> None:
         """Blocks until every rank has its shard. Raises ConfigError, ArtifactError, RankLostError."""
         if comm is not None and comm.Get_rank() != 0:
             raise ConfigError(f"the generator opens on rank 0; rank {comm.Get_rank()} has to serve_torch_generator")
         self._config = config
         self._ranks = 1 if comm is None else comm.Get_size()
         pass_tokens_on_promptly()
-        self._loop = DecodeLoop(config, comm)
+        self._loop = DecodeLoop(config, comm, turn)
         backend, self._tokenizer = self._loop.start()
         self._description = (
             f"torch {backend.model_name}, INT8 weights, {backend.compute_dtype}, {config.device}, "
@@ -77,10 +79,14 @@ class TorchGenerator:
         self.close()
 
 
-def open_torch_generator(config: TorchBackendConfig, comm: MPI.Comm | None) -> TorchGenerator:
+def open_torch_generator(
+    config: TorchBackendConfig, comm: MPI.Comm | None, turn: DeviceTurn | None = None
+) -> TorchGenerator:
     """Opens the model on rank 0 while the other ranks of `comm` run `serve_torch_generator`; `comm` None: one rank.
+
+    `turn`: who has it is let past, between plans.
 
     Raises ConfigError (wrong rank count, with both numbers), ArtifactError (shards missing, damaged or stale),
     RankLostError (another rank failed or did not come).
     """
-    return TorchGenerator(config, comm)
+    return TorchGenerator(config, comm, turn)

@@ -23,14 +23,17 @@ from .scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from asr_tts.runtime.turn import DeviceTurn
+
 log = logging.getLogger(__name__)
 
 
 class DecodeLoop:
     """Owns the model on rank 0. All MPI calls and torch steps happen on its thread; other methods are thread-safe."""
 
-    def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None) -> None:
-        self._config, self._comm = config, comm
+    def __init__(self, config: TorchBackendConfig, comm: MPI.Comm | None, turn: DeviceTurn | None = None) -> None:
+        """`turn`: of rank 0's GPU; who has it is let past, between plans."""
+        self._config, self._comm, self._turn = config, comm, turn
         self._changed = threading.Condition()
         self._inbox: list[RequestHandle] = []
         self._cancelled: list[RequestHandle] = []
@@ -133,7 +136,10 @@ class DecodeLoop:
         most_in_flight = 2 if backend.runner.draws_on_device else 1
         in_flight: deque[tuple[Step, Outcome]] = deque()
         while self._take():
-            while len(in_flight) < most_in_flight and (step := self._scheduler.schedule()) is not None:
+            while len(in_flight) < most_in_flight and self._may_plan(bool(in_flight)):
+                step = self._scheduler.schedule()
+                if step is None:
+                    break
                 sender.send(Kind.STEP, step.plan)
                 in_flight.append((step, backend.runner.run(step.plan)))
             self._count_queued()
@@ -150,6 +156,14 @@ class DecodeLoop:
         if peers is not None:
             peers.barrier("closing")
             peers.free()
+
+    def _may_plan(self, something_runs: bool) -> bool:
+        """Whether the GPU is ours; what runs there already can be read before it is."""
+        if self._turn is not None and self._turn.pending:
+            if something_runs:
+                return False
+            self._turn.wait()
+        return True
 
     def _idle(self) -> bool:
         """Waits for something to do; True when it is time to ping the other ranks instead."""
