@@ -18,7 +18,7 @@ from tensorrt_machine import Machine
 from asr_tts.interfaces import SpeechRuntime
 from asr_tts.recognizer import open_recognizer
 from asr_tts.runtime import open_runtime
-from asr_tts.runtime.onnxruntime_cuda import check_library
+from asr_tts.runtime.onnxruntime_cuda import INSTALL_COMMAND, check_library
 from asr_tts.runtime.profiles import write_profiles
 from asr_tts.runtime.turn import DeviceTurn
 from asr_tts.synthesizer import PiperSynthesizer
@@ -141,7 +141,7 @@ def test_refuses_what_would_run_elsewhere(
         open_runtime(graph, device="cuda")
     library.refuses_ = ""
     library.loads_ = False
-    with pytest.raises(ConfigError, match=r"cannot load its CUDAExecutionProvider.*CUDA 13 and cuDNN 9"):
+    with pytest.raises(ConfigError, match=r"cannot load its CUDAExecutionProvider.*CUDA 13 or cuDNN 9 is missing"):
         open_runtime(graph, device="cuda")
     library.loads_ = True
     with pytest.raises(ArtifactError, match=r"takes inputs of any shape.*`python -m checkpoints engines convert`"):
@@ -159,7 +159,7 @@ def test_refuses_what_would_run_elsewhere(
     library.available_ = ["CPUExecutionProvider"]
     with pytest.raises(
         ConfigError,
-        match=r"has CPUExecutionProvider.*pip uninstall onnxruntime && pip install 'commentary-llm\[gpu\]'",
+        match=r"has CPUExecutionProvider.*must not both be installed: run `pip uninstall --yes onnxruntime ",
     ):
         open_runtime(graph, device="cuda")
 
@@ -188,3 +188,8 @@ def test_says_and_hears_the_same(machine: Machine, library: OrtDouble, fixed_spe
     heard = soxr.resample(samples, voice.sample_rate_hz, 16_000)
     assert recognizer.transcribe(heard).text == plain.transcribe(heard).text != ""
     assert len(machine.cuda.streams_) == 2
+
+
+def test_the_command_installs_what_the_extra_names() -> None:
+    named = INSTALL_COMMAND.split()[-1]
+    assert f'"{named}"' in (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
