@@ -1,7 +1,6 @@
 """`CommentaryEngine`: the public API, as a match-state tracker uses it.
 
-    from asr_tts.runtime.turn import DeviceTurn
-from commentary_llm import CommentaryEngine, EngineConfig, MatchEvent
+    from commentary_llm import CommentaryEngine, EngineConfig, MatchEvent
 
     with CommentaryEngine.start(EngineConfig(match=info)) as engine:   # on every rank
         handle = engine.submit(MatchEvent(...))                        # returns at once
@@ -24,10 +23,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr_tts.recognizer.listener import Listener
-from asr_tts.runtime.turn import DeviceTurn
 from asr_tts.synthesizer.clips import ClipCache
 from checkpoints.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
+from commentary_llm.device_turn import DeviceTurn
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend, serve_generator

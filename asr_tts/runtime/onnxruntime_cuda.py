@@ -24,7 +24,8 @@ from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 log = logging.getLogger(__name__)
 CONVERT_COMMAND = "python -m checkpoints engines convert"
-INSTALL_COMMAND = "pip uninstall onnxruntime && pip install 'commentary-llm[gpu]'"
+# Both packages install the same files: whichever comes last wins, and removing either leaves a broken one.
+INSTALL_COMMAND = "pip uninstall --yes onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu==1.31.1"
 _PROVIDER = "CUDAExecutionProvider"
 # Of one network, weights aside. A voice needs some 30 MB: more means that something grows.
 _MEMORY_LIMIT_BYTES = 1 << 30
@@ -37,9 +38,11 @@ def check_library() -> None:
     if _PROVIDER not in found:
         raise ConfigError(
             f"speech on a GPU needs ONNX Runtime's {_PROVIDER}; onnxruntime {onnxruntime.__version__} as installed has "
-            f"{', '.join(found)}. The packages onnxruntime and onnxruntime-gpu exclude each other: run "
+            f"{', '.join(found)}. The packages onnxruntime and onnxruntime-gpu must not both be installed: run "
             f"`{INSTALL_COMMAND}`, or choose the speech device cpu"
         )
+    # Every session on a GPU would warn of a plug-in that nobody asked for; errors stay.
+    onnxruntime.set_default_logger_severity(3)
     # CUDA's and cuDNN's libraries come as Python packages (torch brings them along), outside the linker's path.
     onnxruntime.preload_dlls()
 
@@ -144,17 +147,27 @@ def _open_session(network: str, path: Path, stream: int) -> Any:
             str(path), sess_options=options, providers=[(_PROVIDER, provider)], enable_fallback=False
         )
     except ORT_ERRORS as error:
+        if not _provider_loads(path):
+            raise ConfigError(
+                f"network {network!r}: ONNX Runtime {onnxruntime.__version__} cannot load its {_PROVIDER}: CUDA 13 or "
+                "cuDNN 9 is missing (torch for CUDA 13 brings both along), or the driver is older. Speech device cpu "
+                "needs none of them"
+            ) from error
         raise ArtifactError(
             f"network {network!r}: {path} does not load on the GPU in ONNX Runtime {onnxruntime.__version__}: {error}; "
             f"`{CONVERT_COMMAND}` makes it anew"
         ) from error
-    if session.get_providers()[0] != _PROVIDER:
-        raise ConfigError(
-            f"network {network!r}: ONNX Runtime {onnxruntime.__version__} cannot load its {_PROVIDER} (it offers "
-            f"{', '.join(session.get_providers())} instead): CUDA 13 and cuDNN 9 are missing, or the driver is older. "
-            f"`{INSTALL_COMMAND}` brings them"
-        )
+    assert session.get_providers()[0] == _PROVIDER
     return session
+
+
+def _provider_loads(path: Path) -> bool:
+    """Whether a session that did not open lacked nothing of CUDA: without it a network lands on the CPU as a whole."""
+    try:
+        session = onnxruntime.InferenceSession(str(path), sess_options=session_options(1), providers=[_PROVIDER])
+    except ORT_ERRORS:
+        return True
+    return bool(session.get_providers()[0] == _PROVIDER)
 
 
 def _run_options(synchronise: bool) -> Any:

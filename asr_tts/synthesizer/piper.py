@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +16,6 @@ import numpy as np
 from asr_tts.audio.levels import gain_of
 from asr_tts.interfaces import AudioChunk, SpeechStyle
 from asr_tts.runtime import network_file
-from asr_tts.runtime.turn import DeviceTurn
 from asr_tts.synthesizer.normalize import normalize
 from asr_tts.synthesizer.phonemes import Phonemizer, Sentence, load_pronunciations, split_sentence
 from asr_tts.synthesizer.style import clamp
@@ -26,6 +27,7 @@ from asr_tts.synthesizer.vits import (
     Latent,
     VitsVoice,
 )
+from commentary_llm.device_turn import DeviceTurn
 from commentary_llm.errors import InputError
 
 NEUTRAL_STYLE = SpeechStyle()
@@ -49,10 +51,11 @@ class Speech:
         seed: int,
         text: str,
         at_leisure: bool,
+        turn: DeviceTurn | None,
     ) -> None:
         self.text = text  # as spoken, after normalisation
-        self._urgent = not at_leisure
         self._first_frames = LARGEST_CHUNK_FRAMES if at_leisure else FIRST_CHUNK_FRAMES
+        self._turn = None if at_leisure else turn
         self.style = style
         self.sample_rate_hz = voice.description.sample_rate_hz
         self._word_edges: list[int] = []
@@ -79,18 +82,18 @@ class Speech:
     def _speak(self, voice: VitsVoice, sentences: tuple[Sentence, ...], seed: int) -> Iterator[AudioChunk]:
         gain = np.float32(gain_of(self.style.gain_db))
         pause_samples = 0
-        for sentence, latent in self._encoded(voice, sentences, seed):
-            for samples in self._speak_sentence(voice, sentence, latent, pause_samples):
+        for sentence, latent, pcm in self._begun(voice, sentences, seed):
+            for samples in self._speak_sentence(voice, sentence, latent, pcm, pause_samples):
                 level = soft_clip(samples * gain)
                 self._samples += len(level)
                 yield AudioChunk(level, self.sample_rate_hz)
             if self._samples:
                 pause_samples = round(pause_after_s(sentence.terminator, self.style.rate) * self.sample_rate_hz)
 
-    def _encoded(
+    def _begun(
         self, voice: VitsVoice, sentences: tuple[Sentence, ...], seed: int
-    ) -> Iterator[tuple[Sentence, Latent]]:
-        """Each sentence's latent as it is asked for; one that is too long for the voice's networks comes in parts."""
+    ) -> Iterator[tuple[Sentence, Latent, Iterator[np.ndarray]]]:
+        """Each sentence's latent and PCM as it is asked for; one that is too long for the networks comes in parts."""
         pending = list(reversed(sentences))
         while pending:
             sentence = pending.pop()
@@ -99,28 +102,34 @@ class Speech:
                 if len(parts) > 1:
                     pending += reversed(parts)
                     continue
-            ids = np.asarray(sentence.ids, dtype=np.int64)
-            # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
-            rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
             try:
-                latent = voice.encode(
-                    sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng, urgent=self._urgent
-                )
+                latent, pcm = self._begin(voice, sentence, seed)
             except ClauseTooLongError:
                 parts = split_sentence(sentence, len(sentence.ids) // 2 + len(sentence.ids) % 2)
                 if len(parts) < 2:
                     raise
                 pending += reversed(parts)
                 continue
-            yield sentence, latent
+            yield sentence, latent, pcm
+
+    def _begin(self, voice: VitsVoice, sentence: Sentence, seed: int) -> tuple[Latent, Iterator[np.ndarray]]:
+        """The latent and the PCM in chunks, of which the first is decoded. Raises ClauseTooLongError."""
+        ids = np.asarray(sentence.ids, dtype=np.int64)
+        # The noise depends on the words alone: the same line sounds the same wherever it comes in a match.
+        rng = np.random.default_rng((seed, zlib.crc32(ids.tobytes())))
+        with nullcontext() if self._turn is None else self._turn.speech():
+            latent = voice.encode(sentence.ids, rate=self.style.rate, energy=self.style.energy, rng=rng)
+            chunks = voice.decode_chunks(latent, self._first_frames)
+            first = next(chunks)
+        return latent, itertools.chain((first,), chunks)
 
     def _speak_sentence(
-        self, voice: VitsVoice, sentence: Sentence, latent: Latent, pause_samples: int
+        self, voice: VitsVoice, sentence: Sentence, latent: Latent, pcm: Iterator[np.ndarray], pause_samples: int
     ) -> Iterator[np.ndarray]:
         trimmer = SilenceTrimmer(self.sample_rate_hz)
         spoken = 0
-        for pcm in voice.decode_chunks(latent, self._first_frames, self._urgent):
-            kept = trimmer.push(pcm)
+        for chunk in pcm:
+            kept = trimmer.push(chunk)
             if not len(kept):
                 continue
             if not spoken:
@@ -154,9 +163,13 @@ class PiperSynthesizer:
         seed: int = 0,
         pronunciations: Mapping[str, str] | None = None,
         fingerprint: str = "",
+        turn: DeviceTurn | None = None,
     ) -> None:
-        """`fingerprint` tells the voice's networks apart from all others, for `identity`."""
-        self.voice = voice
+        """`fingerprint` tells the voice's networks apart from all others, for `identity`.
+
+        `turn`: of the GPU on which they run, where others make way for each first chunk that somebody waits for.
+        """
+        self.voice, self._turn = voice, turn
         self._seed = seed
         known = load_pronunciations() if voice.description.espeak_voice == "en-us" else {}
         self._phonemizer = Phonemizer(
@@ -177,7 +190,7 @@ class PiperSynthesizer:
         pronunciations: Mapping[str, str] | None = None,
         turn: DeviceTurn | None = None,
     ) -> PiperSynthesizer:
-        """Loads a voice from its folder; `runtime`, `device`, `threads` as in `open_runtime`, `turn` as in `VitsVoice`.
+        """Loads a voice from its folder; `runtime`, `device`, `threads` as in `open_runtime`, `turn` as above.
 
         Raises ArtifactError if it is missing or damaged, ConfigError as `open_runtime` does.
         """
@@ -187,8 +200,8 @@ class PiperSynthesizer:
             if path.is_file():
                 fingerprint.update(path.read_bytes())
         fingerprint.update(device.encode())  # the same graph on another device: other samples, by rounding
-        voice = VitsVoice.load(folder, runtime, threads, device, turn)
-        return cls(voice, seed, pronunciations, fingerprint.hexdigest())
+        voice = VitsVoice.load(folder, runtime=runtime, device=device, threads=threads)
+        return cls(voice, seed, pronunciations, fingerprint.hexdigest(), turn)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -219,7 +232,7 @@ class PiperSynthesizer:
         sentences = self._phonemizer.sentences(spoken) if spoken else ()
         if not sentences:
             raise InputError(f"nothing to say in {text[:80]!r}; expected at least one word or number")
-        return Speech(self.voice, sentences, clamp(style), self._seed, spoken, at_leisure)
+        return Speech(self.voice, sentences, clamp(style), self._seed, spoken, at_leisure, self._turn)
 
 
 @lru_cache(maxsize=1)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asr_tts.interfaces import SpeechRuntime, Tensor
+from asr_tts.interfaces import SpeechRuntime
 from asr_tts.runtime import VOICE_STAGE, network_file, open_runtime
-from asr_tts.runtime.turn import DeviceTurn
 from commentary_llm.errors import ArtifactError, EngineError
 
 # 12 frames (139 ms at 22,050 Hz) decode in under 10 ms on one core and last longer than the next chunk takes.
@@ -92,16 +90,8 @@ class VitsVoice:
     sound as the result.
     """
 
-    def __init__(
-        self,
-        voice: VoiceDescription,
-        encoder: SpeechRuntime,
-        decoder: SpeechRuntime,
-        turn: DeviceTurn | None = None,
-    ) -> None:
-        """`turn`: of the GPU on which the networks run, where others wait for the voice."""
+    def __init__(self, voice: VoiceDescription, encoder: SpeechRuntime, decoder: SpeechRuntime) -> None:
         self.description = voice
-        self._turn = turn
         self._encoder = encoder
         self._decoder = decoder
         self.most_ids = encoder.profiles[0]["input"][1] if encoder.profiles else None  # of one clause; None: any number
@@ -109,18 +99,12 @@ class VitsVoice:
         if self._windows and not set(decoder_windows(voice)) <= set(self._windows):
             raise ArtifactError(
                 f"voice {voice.name}: the decoder was made for windows of {self._windows} frames; this version cuts "
-                f"windows of {list(decoder_windows(voice))}. Rebuild with `python -m checkpoints engines build`"
+                f"windows of {list(decoder_windows(voice))}. Make it anew with `python -m checkpoints engines build`, "
+                "or `convert` for ONNX Runtime"
             )
 
     @classmethod
-    def load(
-        cls,
-        folder: Path,
-        runtime: str = "onnxruntime",
-        threads: int = 1,
-        device: str = "cpu",
-        turn: DeviceTurn | None = None,
-    ) -> VitsVoice:
+    def load(cls, folder: Path, *, runtime: str = "onnxruntime", device: str = "cpu", threads: int = 1) -> VitsVoice:
         """Loads what `checkpoints.importers.piper` or, for a GPU, `checkpoints.engines` wrote into `folder`.
 
         Raises ArtifactError when it is missing, damaged or of another build, ConfigError as `open_runtime` does.
@@ -136,7 +120,7 @@ class VitsVoice:
             )
             for network in ("text_encoder", "decoder")
         )
-        return cls(VoiceDescription.load(folder / "voice.json"), encoder, decoder, turn)
+        return cls(VoiceDescription.load(folder / "voice.json"), encoder, decoder)
 
     @property
     def runtime_description(self) -> str:
@@ -148,13 +132,10 @@ class VitsVoice:
         self._encoder.warm_up()
         self._decoder.warm_up()
 
-    def encode(
-        self, ids: Sequence[int], *, rate: float, energy: float, rng: np.random.Generator, urgent: bool = True
-    ) -> Latent:
+    def encode(self, ids: Sequence[int], *, rate: float, energy: float, rng: np.random.Generator) -> Latent:
         """Latent of one sentence. `rate` > 1 is faster; `energy` scales the prosody's noise, 0 leaves none.
 
-        `urgent`: others on the voice's GPU make way (see `runtime.turn`). Raises ClauseTooLongError when it does not
-        fit networks of fixed shapes.
+        Raises ClauseTooLongError when it does not fit networks of fixed shapes.
         """
         voice = self.description
         scales = (voice.noise_scale * energy, voice.length_scale / rate, voice.duration_noise_scale * energy)
@@ -167,15 +148,15 @@ class VitsVoice:
         padded[0, :count] = ids
         duration_noise = np.zeros((1, _DURATION_CHANNELS, places), dtype=np.float32)
         duration_noise[:, :, :count] = rng.standard_normal((1, _DURATION_CHANNELS, count), dtype=np.float32)
-        feeds: dict[str, Tensor] = {
-            "input": padded,
-            "input_lengths": np.asarray([count], dtype=np.int64),
-            "scales": np.asarray(scales, dtype=np.float32),
-            "duration_noise": duration_noise,
-            "latent_noise": np.ascontiguousarray(noise.transpose(0, 2, 1)),
-        }
-        with self._right_of_way(urgent):
-            outputs = self._encoder.run(feeds)
+        outputs = self._encoder.run(
+            {
+                "input": padded,
+                "input_lengths": np.asarray([count], dtype=np.int64),
+                "scales": np.asarray(scales, dtype=np.float32),
+                "duration_noise": duration_noise,
+                "latent_noise": np.ascontiguousarray(noise.transpose(0, 2, 1)),
+            }
+        )
         durations = np.asarray(outputs["durations"]).reshape(-1)[:count].astype(np.int64)
         frames = np.asarray(outputs["latent"])
         if self.most_ids is None:
@@ -191,11 +172,9 @@ class VitsVoice:
         """All of a latent's PCM, float32 (frames x hop,): in one piece where the decoder takes any length."""
         if self._windows:
             return np.concatenate(list(self.decode_chunks(latent)))
-        return self._run_decoder(latent.frames, urgent=False)
+        return self._run_decoder(latent.frames)
 
-    def decode_chunks(
-        self, latent: Latent, first_frames: int = FIRST_CHUNK_FRAMES, urgent: bool = True
-    ) -> Iterator[np.ndarray]:
+    def decode_chunks(self, latent: Latent, first_frames: int = FIRST_CHUNK_FRAMES) -> Iterator[np.ndarray]:
         """The same PCM in pieces as they are decoded, one of `first_frames` (12 … 96) first, then longer ones.
 
         Each piece is decoded with the decoder's whole receptive field as context, so the pieces put together are
@@ -209,11 +188,11 @@ class VitsVoice:
             if len(latent) - stop < _SHORTEST_CHUNK_FRAMES:
                 stop = len(latent)  # a stump of its own would cost its whole context again
             left = max(0, start - before)
-            pcm = self._run_decoder(latent.frames[:, :, left : stop + after], urgent)
+            pcm = self._run_decoder(latent.frames[:, :, left : stop + after])
             yield pcm[(start - left) * hop : (stop - left) * hop]
             start, size = stop, min(2 * size, LARGEST_CHUNK_FRAMES)
 
-    def _run_decoder(self, frames: np.ndarray, urgent: bool) -> np.ndarray:
+    def _run_decoder(self, frames: np.ndarray) -> np.ndarray:
         count = frames.shape[2]
         feeds = {"latent": np.ascontiguousarray(frames)}
         if self._windows:
@@ -224,10 +203,5 @@ class VitsVoice:
             }
             feeds["latent"][:, :, :count] = frames
             feeds["mask"][:, :, :count] = 1.0
-        with self._right_of_way(urgent):
-            outputs = self._decoder.run(feeds)
-        pcm = np.asarray(outputs["pcm"]).reshape(-1)
+        pcm = np.asarray(self._decoder.run(feeds)["pcm"]).reshape(-1)
         return pcm[: count * self.description.hop_samples]
-
-    def _right_of_way(self, urgent: bool) -> AbstractContextManager[None]:
-        return self._turn.speech() if self._turn is not None and urgent else nullcontext()

@@ -14,7 +14,7 @@ from .tensorrt_llm_backend.config import TensorRTLLMConfig
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from asr_tts.runtime.turn import DeviceTurn
+    from commentary_llm.device_turn import DeviceTurn
 
     from .torch_backend.backend import TorchBackendConfig
 
@@ -94,7 +94,7 @@ def open_generator(
 ) -> Generator:
     """On rank 0: the generator, ready. `comm` None means one rank. Raises ConfigError and what the backend raises.
 
-    `turn` is the voice's, on rank 0's GPU; the torch backend makes way for it there.
+    `turn` is the voice's, on rank 0's GPU; the torch backend makes way for it there, TensorRT-LLM cannot.
     """
     if _resolved(backend, engines, comm) == "tensorrt_llm":
         from .tensorrt_llm_backend.generator import open_tensorrt_llm_generator

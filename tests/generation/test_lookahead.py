@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from device_double import DeviceDouble, drawing_on_device
 
-from asr_tts.runtime.turn import DeviceTurn
+from commentary_llm.device_turn import DeviceTurn
 from commentary_llm.errors import ConfigError, EngineError
 from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
@@ -206,5 +206,20 @@ def test_the_voice_is_let_past(tiny_shards: dict[int, Path]) -> None:
             time.sleep(0.2)
             assert not made[0].plans
         assert handle.result(TIMEOUT_S)
-    stats = turn.stats()
-    assert (stats.waits, stats.overruns) == (1, 0)
+
+
+def test_what_runs_is_read_while_the_voice_has_its_turn(tiny_shards: dict[int, Path]) -> None:
+    turn = DeviceTurn(TIMEOUT_S)
+    with drawing_on_device() as made:
+        generator = open_torch_generator(config(tiny_shards), None, turn)
+    with generator:
+        handle = generator.submit(GenerationRequest("", PROMPT, SamplingParams(NEVER_ENDS)))
+        next(iter(handle))
+        with turn.speech():
+            time.sleep(0.2)
+            planned = len(made[0].plans)
+            assert made[0]._in_flight == 0
+            time.sleep(0.2)
+            assert len(made[0].plans) == planned
+        handle.result(TIMEOUT_S)
+        assert len(made[0].plans) > planned

@@ -15,7 +15,7 @@ from .loop import DecodeLoop
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from asr_tts.runtime.turn import DeviceTurn
+    from commentary_llm.device_turn import DeviceTurn
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def open_torch_generator(
 ) -> TorchGenerator:
     """Opens the model on rank 0 while the other ranks of `comm` run `serve_torch_generator`; `comm` None: one rank.
 
-    `turn`: who has it is let past, between plans.
+    `turn`: of rank 0's GPU; who has it is let past, between plans.
 
     Raises ConfigError (wrong rank count, with both numbers), ArtifactError (shards missing, damaged or stale),
     RankLostError (another rank failed or did not come).

@@ -23,7 +23,7 @@ from .scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from asr_tts.runtime.turn import DeviceTurn
+    from commentary_llm.device_turn import DeviceTurn
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,10 @@ class DecodeLoop:
             peers.free()
 
     def _may_plan(self, something_runs: bool) -> bool:
-        """Whether the GPU is ours; what runs there already can be read before it is."""
+        """Whether the GPU is ours, after a wait where nothing else is left to do.
+
+        What runs there already can be read meanwhile. Ranks above 0 hear of a plan only when it may run.
+        """
         if self._turn is not None and self._turn.pending:
             if something_runs:
                 return False

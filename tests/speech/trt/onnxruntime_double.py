@@ -37,6 +37,10 @@ class OrtDouble:
     def _session(self, path: str, sess_options: Any, providers: list[Any], enable_fallback: bool = True) -> Any:
         if providers == [_CPU]:
             return _REAL_SESSION(path, sess_options=sess_options, providers=providers)
+        if providers == [_CUDA]:  # only to see what becomes of it
+            if self.refuses_:
+                raise RuntimeError(self.refuses_)
+            return _REAL_SESSION(path, providers=[_CPU])
         assert not enable_fallback, "a failure of the GPU would become a run on the CPU"
         assert sess_options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
         ((name, options),) = providers
@@ -45,6 +49,8 @@ class OrtDouble:
         self.provider_options_.append(options)
         if self.refuses_:
             raise RuntimeError(self.refuses_)
+        if not self.loads_:
+            raise RuntimeError("This session contains graph nodes that are assigned to the default CPU EP")
         return Session(self, path, int(options["user_compute_stream"]))
 
 
@@ -57,7 +63,7 @@ class Session:
             setattr(self, name, getattr(self.real_, name))
 
     def get_providers(self) -> list[str]:
-        return [_CUDA, _CPU] if self._library.loads_ else [_CPU]
+        return [_CUDA, _CPU]
 
     def run(self, names: list[str], feeds: dict[str, np.ndarray], run_options: Any) -> list[np.ndarray]:
         assert run_options.get_run_config_entry("gpu_graph_id") == "-1"
