@@ -43,7 +43,7 @@ class TorchBackendConfig:
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
     max_waiting: int = 64  # requests queued beyond those running; more are refused
-    steps_ahead: int = 2  # decode steps a plan, where the device draws; news and the voice wait for about two plans
+    steps_ahead: int = 4  # decode steps a plan, where the device draws; news and the voice wait for about two plans
     threads: int = 1  # torch threads a rank
     sizes: str | None = None  # pad the model with zeros to these sizes, for timing: a name of `sizes.KNOWN_SIZES`
     timeouts: RankTimeouts = field(default_factory=RankTimeouts)
