@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import resource
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
-from commentary_llm.bench_output import machine, print_rows
+from commentary_llm.bench_output import machine, print_rows, publish
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.errors import CommentaryError
@@ -26,7 +25,6 @@ from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.pipeline.clock import StreamClock, StreamTimes
 from commentary_llm.ranks import go_ahead
-from commentary_llm.report.files import write_text_atomically
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -91,10 +89,7 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         results["peers"] = [bench_transformers(model, dtype) for dtype in ("float32", "bfloat16")]
         results["peers"].append(bench_llama_cpp(args.gguf))
     _print_table(results, console)
-    text = json.dumps(results)
-    if args.out is not None:
-        write_text_atomically(args.out, text + "\n")
-    print(text, flush=True)
+    publish(results, args.out)
     return 0
 
 

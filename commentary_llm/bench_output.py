@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from commentary_llm.report.files import write_text_atomically
 
 
 def machine() -> dict[str, Any]:
@@ -23,6 +26,14 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def publish(results: dict[str, Any], out: Path | None) -> None:
+    """One line of JSON, the last one of the output, and into the file `out` too."""
+    text = json.dumps(results)
+    if out is not None:
+        write_text_atomically(out, text + "\n")
+    print(text, flush=True)
 
 
 def print_rows(rows: Sequence[tuple[str, dict[str, float], str]], console: Console) -> None:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from commentary_llm.bench_output import machine, print_rows
+from commentary_llm.bench_output import machine, print_rows, publish
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.errors import ConfigError
-from commentary_llm.report.files import write_text_atomically
+from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+from commentary_llm.generation.torch_backend.bench import bench_sizes
+from commentary_llm.generation.torch_backend.config import model_config
+from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -20,21 +23,14 @@ if TYPE_CHECKING:
 
 def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
-    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-    from commentary_llm.generation.torch_backend.bench import bench_sizes
-    from commentary_llm.generation.torch_backend.config import model_config
-    from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
-
     if args.repeats < 1:
         raise ConfigError(f"--repeats is {args.repeats}, expected 1 or more")
     config = EngineConfig.build(**engine_options(args))
     ranks = comm.Get_size() if comm is not None else 1
-    known = KNOWN_SIZES.get(args.random_weights)
-    sizes = known if known is not None else _read_sizes(Path(args.random_weights))
     torch_config = TorchBackendConfig(
         Path(args.random_weights), config.compute_dtype, config.device, threads=config.llm_threads
     )
-    model = model_config(sizes, ranks, args.random_weights)
+    model = model_config(_sizes(args.random_weights), ranks, args.random_weights)
     found = bench_sizes(torch_config, model, args.random_weights, comm, args.repeats)
     if found is None:
         return 0
@@ -48,21 +44,20 @@ def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         for size, figures in found[name].items()
     ]
     print_rows(rows, console)
-    text = json.dumps(results)
-    if args.out is not None:
-        write_text_atomically(args.out, text + "\n")
-    print(text, flush=True)
+    publish(results, args.out)
     return 0
 
 
-def _read_sizes(path: Path) -> dict[str, Any]:
-    from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
-
+def _sizes(given: str) -> dict[str, Any]:
+    """Known by their name, or a config.json's."""
+    if given in KNOWN_SIZES:
+        return KNOWN_SIZES[given]
+    path = Path(given)
     try:
         sizes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"--random-weights is {str(path)!r}, expected {', '.join(KNOWN_SIZES)} or a config.json: {error}"
+            f"--random-weights is {given!r}, expected {', '.join(KNOWN_SIZES)} or a config.json: {error}"
         ) from None
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None

@@ -40,6 +40,11 @@ class RankInfo:
     size: int
 
 
+def info_of(peers: Peers | None) -> RankInfo:
+    """Of this process; without peers it is the only rank."""
+    return RankInfo(0, 1) if peers is None else peers.info
+
+
 @dataclass(frozen=True)
 class RankTimeouts:
     """Bounds of the waits between ranks, in seconds."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rank_models import SHAPES, ExactModel, RandomWeights, config_of, random_tokens
 
-from commentary_llm.generation.peers import Peers
+from commentary_llm.generation.peers import Peers, info_of
 from commentary_llm.generation.torch_backend.backend import RankBackend, TorchBackendConfig, make_backend
 from commentary_llm.generation.torch_backend.bench import TokenLoop
 from commentary_llm.generation.torch_backend.config import ModelConfig
@@ -27,7 +27,8 @@ def main(shape_name: str, device: str) -> None:
         Path("random"), "auto" if device == "cuda" else "float32", device, max_context=CONTEXT, max_step_tokens=64
     )
     peers = Peers(comm, config.timeouts) if comm is not None and comm.Get_size() > 1 else None
-    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
+    info = info_of(peers)
+    rank, ranks = info.rank, info.size
     weights = RandomWeights(SHAPES[shape_name], 11)
 
     def shard(config: ModelConfig, maker: MatrixMaker[M], on: torch.device) -> ShardWeights[M]:

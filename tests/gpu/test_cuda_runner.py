@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,9 @@ LEAST_SAME = 0.97  # of the tokens; the others were as good as the best to withi
 
 
 def _run(ranks: int, shape: str, device: str) -> None:
-    if ranks == 1:
-        job = subprocess.run(
-            [sys.executable, str(JOB), shape, device], capture_output=True, text=True, timeout=300, check=False
-        )
-        assert job.returncode == 0, job.stderr
-        output = job.stdout
-    else:
-        result = run_ranks(ranks, JOB, shape, device, timeout_s=300)
-        assert result.exit_code == 0, result.output
-        output = result.output
-    found = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    result = run_ranks(ranks, JOB, shape, device, timeout_s=300)
+    assert result.exit_code == 0, result.output
+    found = json.loads(next(line for line in result.output.splitlines() if line.startswith("{")))
     assert found["ranks"] == ranks
     assert found["same"] >= LEAST_SAME * found["checked"] > 0, found
 

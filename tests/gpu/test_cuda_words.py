@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,9 @@ JOB = Path(__file__).with_name("cuda_words_job.py")
 
 
 def _tokens(ranks: int, device: str) -> list[list[int]]:
-    if ranks == 1:
-        job = subprocess.run(
-            [sys.executable, str(JOB), device], capture_output=True, text=True, timeout=300, check=False
-        )
-        assert job.returncode == 0, job.stderr
-        output = job.stdout
-    else:
-        result = run_ranks(ranks, JOB, device, timeout_s=300)
-        assert result.exit_code == 0, result.output
-        output = result.output
-    tokens: list[list[int]] = json.loads(next(line for line in output.splitlines() if line.startswith("[[")))
+    result = run_ranks(ranks, JOB, device, timeout_s=300)
+    assert result.exit_code == 0, result.output
+    tokens: list[list[int]] = json.loads(next(line for line in result.output.splitlines() if line.startswith("[[")))
     return tokens
 
 

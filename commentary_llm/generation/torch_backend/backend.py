@@ -15,7 +15,7 @@ from checkpoints.llama import read_config
 from checkpoints.manifest import Manifest, load_manifest, read_manifest
 from commentary_llm.errors import ArtifactError, CommentaryError, ConfigError
 
-from ..peers import Peers, RankTimeouts
+from ..peers import Peers, RankTimeouts, info_of
 from .collectives import Collectives, MpiCollectives, SoloCollectives
 from .config import ModelConfig, model_config
 from .kernels import cpu_compute_dtype, select_kernels
@@ -119,12 +119,12 @@ def connect(config: TorchBackendConfig, comm: MPI.Comm | None) -> tuple[Manifest
 
 def load_backend(config: TorchBackendConfig, manifest: Manifest, peers: Peers | None) -> RankBackend:
     """Loads this rank's shard and waits until every rank has. Call on the thread that runs the steps."""
-    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
-    model = model_config(read_config(config.shards), ranks, str(config.shards))
-    file = ShardFile(config.shards / f"rank{rank}.safetensors", manifest.command)
+    info = info_of(peers)
+    model = model_config(read_config(config.shards), info.size, str(config.shards))
+    file = ShardFile(config.shards / f"rank{info.rank}.safetensors", manifest.command)
     if config.sizes is None:
         return make_backend(config, model, manifest.name, file, peers)
-    big = padded_config(model, ranks, config.sizes)
+    big = padded_config(model, info.size, config.sizes)
     return make_backend(config, big, f"{manifest.name} at {config.sizes}'s sizes", PaddedShard(file, model), peers)
 
 
@@ -145,10 +145,11 @@ def make_backend(
         runner, weight_bytes, cache_bytes = _cpu_runner(config, model, shard, peers, compute_dtype)
     if peers is not None:
         peers.barrier("loading the model", config.timeouts.start_s)
-    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
+    info = info_of(peers)
     log.info(
         "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(rank, ranks, name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6, time.perf_counter() - started),
+        *(info.rank, info.size, name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
+        time.perf_counter() - started,
     )
     return RankBackend(runner, peers, model, name, compute_dtype, weight_bytes, cache_bytes)
 

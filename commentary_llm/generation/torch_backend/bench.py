@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,11 @@ import torch
 
 from ..bench import copy_bandwidth, read_bandwidth, summary_ms
 from ..interface import SamplingParams
-from ..peers import Peers
+from ..peers import Peers, info_of
 from .backend import RankBackend, TorchBackendConfig, make_backend
 from .config import ModelConfig
-from .protocol import Kind, PlanSender
-from .runner import Outcome
-from .scheduler import Lookahead, ScheduledRequest, Scheduler, Step
+from .plans import Plans
+from .scheduler import ScheduledRequest
 from .weights import RandomShard
 from .worker import serve_plans
 
@@ -53,47 +51,33 @@ class TokenLoop:
     """Rank 0's loop without text: requests of token ids in, one batch at a time; times out."""
 
     def __init__(self, config: TorchBackendConfig, backend: RankBackend) -> None:
-        runner = backend.runner
-        ahead = Lookahead(config.steps_ahead, config.max_context) if runner.draws_on_device else None
-        self._scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting, ahead)
-        self._runner, self._sender = runner, PlanSender(backend.peers)
-        self._peers, self._most_in_flight = backend.peers, 2 if runner.draws_on_device else 1
+        self._plans = Plans(config, backend)
         self._number = 0
 
     def run(self, prompts: AbstractSequence[tuple[int, ...]], new_tokens: int) -> TokenRun:
         """Greedy tokens for all prompts at once."""
-        started = time.perf_counter()
+        started, scheduler = time.perf_counter(), self._plans.scheduler
         tokens: dict[ScheduledRequest, list[int]] = {}
         times: dict[ScheduledRequest, list[float]] = {}
         for prompt in prompts:
             self._number += 1
             request = ScheduledRequest(self._number, prompt, SamplingParams(new_tokens, temperature=0.0))
-            self._scheduler.add(request)
+            scheduler.add(request)
             tokens[request], times[request] = [], []
-        in_flight: deque[tuple[Step, Outcome]] = deque()
         while True:
-            while len(in_flight) < self._most_in_flight and (step := self._scheduler.schedule()) is not None:
-                self._sender.send(Kind.STEP, step.plan)
-                in_flight.append((step, self._runner.run(step.plan)))
-            if not in_flight:
+            self._plans.fill()
+            if not self._plans.in_flight:
                 return TokenRun(list(tokens.values()), list(times.values()))
-            step, outcome = in_flight.popleft()
-            for repeat in range(step.plan.repeats):
-                for sequence, drawn in zip(step.draws, outcome.draws(repeat), strict=True):
-                    if sequence.finished:
-                        continue
-                    self._scheduler.note_drawn(sequence, drawn.token)
-                    tokens[sequence.request].append(drawn.token)
-                    times[sequence.request].append(time.perf_counter() - started)
-                    if len(times[sequence.request]) == new_tokens:
-                        self._scheduler.finish(sequence)
+            for sequence, drawn in self._plans.read():
+                scheduler.note_drawn(sequence, drawn.token)
+                tokens[sequence.request].append(drawn.token)
+                times[sequence.request].append(time.perf_counter() - started)
+                if len(times[sequence.request]) == new_tokens:
+                    scheduler.finish(sequence)
 
     def close(self) -> None:
         """Lets the other ranks go."""
-        self._sender.send(Kind.STOP)
-        if self._peers is not None:
-            self._peers.barrier("closing")
-            self._peers.free()
+        self._plans.close()
 
 
 def bench_sizes(
@@ -106,12 +90,12 @@ def bench_sizes(
     cached, to the last of 24 out, and `event_first` to the first of them; `prefill`: to a new prompt's first token.
     """
     peers = Peers(comm, config.timeouts) if comm is not None and comm.Get_size() > 1 else None
-    rank, ranks = (0, 1) if peers is None else (peers.info.rank, peers.info.size)
+    info = info_of(peers)
 
     def load() -> RankBackend:
-        return make_backend(config, model, name, RandomShard(1 + rank), peers)
+        return make_backend(config, model, name, RandomShard(1 + info.rank), peers)
 
-    if peers is not None and rank:
+    if peers is not None and info.rank:
         serve_plans(config, peers, load)
         return None
     backend = load()
@@ -121,7 +105,7 @@ def bench_sizes(
     finally:
         loop.close()
     read = _weights_read(model)
-    bandwidth = copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks
+    bandwidth = copy_bandwidth() if config.device == "cuda" else read_bandwidth(info.size) / info.size
     floor_s = read / bandwidth
     for decode in figures["decode"].values():
         decode["of_bandwidth"] = round(floor_s * 1e3 / decode["p50_ms"], 3)

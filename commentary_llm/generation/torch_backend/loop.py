@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from commentary_llm.errors import CommentaryError, EngineError, RankLostError
@@ -16,9 +15,9 @@ from ..peers import Peers
 from ..tokenizer import Tokenizer
 from .backend import RankBackend, TorchBackendConfig, connect, load_backend
 from .candidate import Candidate
-from .protocol import Kind, PlanSender
-from .runner import Drawn, Outcome, Runner
-from .scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
+from .plans import Plans
+from .runner import Drawn
+from .scheduler import ScheduledRequest, Sequence
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -44,7 +43,7 @@ class DecodeLoop:
         self._requests: dict[ScheduledRequest, RequestHandle] = {}
         self._candidates: dict[Sequence, Candidate] = {}
         self._next_id = 0
-        self._scheduler: Scheduler  # made when the runner is known
+        self._plans: Plans  # made when the runner is known
         self._backend: RankBackend | None = None
         self._tokenizer: Tokenizer | None = None
         # Not a daemon: at the program's end it has to stop or abort the other ranks before MPI is finalised.
@@ -101,9 +100,9 @@ class DecodeLoop:
             manifest, peers = connect(self._config, self._comm)
             self._tokenizer = Tokenizer(self._config.shards)
             self._backend = load_backend(self._config, manifest, peers)
-            self._scheduler = self._make_scheduler(self._backend.runner)
+            self._plans = Plans(self._config, self._backend)
             self._ready.set()
-            self._serve(self._backend)
+            self._serve(self._plans)
         except CommentaryError as error:
             self._fail(error, peers)
         except Exception as error:
@@ -125,45 +124,26 @@ class DecodeLoop:
             time.sleep(peers.timeouts.grace_s)
             peers.abort(str(error))
 
-    def _make_scheduler(self, runner: Runner) -> Scheduler:
-        config = self._config
-        ahead = Lookahead(config.steps_ahead, config.max_context) if runner.draws_on_device else None
-        return Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting, ahead)
-
-    def _serve(self, backend: RankBackend) -> None:
-        peers, sender = backend.peers, PlanSender(backend.peers)
-        # While this thread reads one plan's tokens and passes them on, the device runs the next.
-        most_in_flight = 2 if backend.runner.draws_on_device else 1
-        in_flight: deque[tuple[Step, Outcome]] = deque()
+    def _serve(self, plans: Plans) -> None:
         while self._take():
-            while len(in_flight) < most_in_flight and self._may_plan(bool(in_flight)):
-                step = self._scheduler.schedule()
-                if step is None:
-                    break
-                sender.send(Kind.STEP, step.plan)
-                in_flight.append((step, backend.runner.run(step.plan)))
+            plans.fill(self._may_plan)
             self._count_queued()
-            if in_flight:
-                self._read(*in_flight.popleft())
-            elif self._idle() and peers is not None:
-                sender.send(Kind.PING)
-                peers.barrier("a ping")
+            if plans.in_flight:
+                for sequence, drawn in plans.read():
+                    self._advance(sequence, drawn)
+            elif self._idle():
+                plans.ping()
         for request in list(self._requests):
             self._end(request, FinishReason.CANCELLED)
-        for step, outcome in in_flight:
-            self._read(step, outcome)  # nobody wants the tokens, but a device at work must not be torn down
-        sender.send(Kind.STOP)
-        if peers is not None:
-            peers.barrier("closing")
-            peers.free()
+        plans.close()
 
-    def _may_plan(self, something_runs: bool) -> bool:
+    def _may_plan(self) -> bool:
         """Whether the GPU is ours, after a wait where nothing else is left to do.
 
         What runs there already can be read meanwhile. Ranks above 0 hear of a plan only when it may run.
         """
         if self._turn is not None and self._turn.pending:
-            if something_runs:
+            if self._plans.in_flight:
                 return False
             self._turn.wait()
         return True
@@ -176,7 +156,7 @@ class DecodeLoop:
 
     def _count_queued(self) -> None:
         with self._changed:
-            self._queued = len(self._inbox) + self._scheduler.waiting
+            self._queued = len(self._inbox) + self._plans.scheduler.waiting
 
     def _take(self) -> bool:
         """Moves new requests to the scheduler and ends cancelled and late ones; False when the loop is to end."""
@@ -191,7 +171,7 @@ class DecodeLoop:
             )
             self._next_id += 1
             self._requests[request] = handle
-            self._scheduler.add(request)
+            self._plans.scheduler.add(request)
         now_s = time.perf_counter()
         for request, handle in list(self._requests.items()):
             if handle in cancelled:
@@ -213,30 +193,23 @@ class DecodeLoop:
             chunk, completion = candidate.end(reason)
             handle.put(chunk)
             handle.complete(completion)
-        self._scheduler.remove(request)
+        self._plans.scheduler.remove(request)
 
     def _candidate(self, handle: RequestHandle, index: int) -> Candidate:
         assert self._tokenizer is not None
         return Candidate(index, handle.request.sampling, handle.prompt, self._tokenizer, self._tokenizer.eos_token_ids)
 
-    def _read(self, step: Step, outcome: Outcome) -> None:
-        """Waits for a step's tokens, repeat by repeat, and streams what they say."""
-        for repeat in range(step.plan.repeats):
-            for sequence, drawn in zip(step.draws, outcome.draws(repeat), strict=True):
-                if not sequence.finished:  # else the device ran ahead of the end
-                    self._advance(sequence, drawn)
-
     def _advance(self, sequence: Sequence, drawn: Drawn) -> None:
         request = sequence.request
         handle = self._requests[request]
         handle.note_cached(request.cached_tokens)
-        self._scheduler.note_drawn(sequence, drawn.token)
+        self._plans.scheduler.note_drawn(sequence, drawn.token)
         if sequence not in self._candidates:
             self._candidates[sequence] = self._candidate(handle, sequence.candidate)
         chunk, completion = self._candidates[sequence].push(drawn.token, drawn.logprob)
         if completion is not None:
             del self._candidates[sequence]
-            self._scheduler.finish(sequence)
+            self._plans.scheduler.finish(sequence)
         handle.put(chunk)
         if completion is not None:
             handle.complete(completion)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ...peers import Peers
+from ...peers import Peers, info_of
 from ..config import ModelConfig
 from ..protocol import DRAWN, Span, StepPlan
 from ..weights import ShardWeights
@@ -41,8 +41,8 @@ class CudaRunner:
 
         Raises ConfigError for a GPU or model that it is not for, or GPUs that cannot reach each other.
         """
-        local, rank = model.local, peers.info.rank if peers is not None else 0
-        ranks = peers.info.size if peers is not None else 1
+        local, info = model.local, info_of(peers)
+        rank, ranks = info.rank, info.size
         self._device, self._vocabulary = device, model.shape.vocabulary
         torch.cuda.set_device(device)
         kernels = load_kernels(torch.cuda.get_device_capability(device))
