@@ -183,6 +183,8 @@ class CommentaryEngine:
         ranks = comm.size if comm is not None else 1
         backend_config, llm_engines = _backend_config(config, ranks), _llm_engines(config, ranks)
         choice = select_backend(config.backend, llm_engines, comm)
+        if choice.name != "torch" and config.llm_sizes is not None:
+            raise ConfigError(f"llm_sizes is {config.llm_sizes!r}: the torch backend alone pads a model, not {choice}")
         if comm is not None and comm.rank > 0:
             serve_generator(choice.name, backend_config, comm, engines=llm_engines)
             raise SystemExit(0)
@@ -295,7 +297,7 @@ def load_voice(config: EngineConfig, turn: DeviceTurn | None = None) -> Synthesi
     """The configured voice; on a GPU it takes its `turn` there. Raises ArtifactError, ConfigError."""
     from asr_tts.synthesizer import PiperSynthesizer
 
-    built = _built_for_gpu(config)
+    built = _built_for_gpu(config, "tts")
     if built is None:
         folder = artifact_path(config.tts, models_dir())
         load_manifest(folder, kind="piper-onnx", verify="sha256")
@@ -313,7 +315,7 @@ def load_recognizer(config: EngineConfig) -> Recognizer:
     """The configured speech recogniser. Raises ArtifactError, ConfigError."""
     from asr_tts.recognizer import open_recognizer
 
-    built = _built_for_gpu(config)
+    built = _built_for_gpu(config, "asr")
     if built is not None:
         return open_recognizer(
             built.folder / "asr",
@@ -326,8 +328,8 @@ def load_recognizer(config: EngineConfig) -> Recognizer:
     return open_recognizer(folder, threads=config.speech_threads)
 
 
-def _built_for_gpu(config: EngineConfig) -> SpeechEngines | None:
-    """What was built from recogniser and voice for the configured runtime, checked; None for the CPU."""
+def _built_for_gpu(config: EngineConfig, stage: str) -> SpeechEngines | None:
+    """What was built from recogniser and voice for the configured runtime, `stage`'s part checked; None for the CPU."""
     if config.speech_runtime == "onnxruntime" and config.speech_device == "cpu":
         return None
     given = config.speech_engines
@@ -338,7 +340,7 @@ def _built_for_gpu(config: EngineConfig) -> SpeechEngines | None:
 
         check_library()
         folder = speech_graphs_dir(config.asr, config.tts) if given is None else Path(given).expanduser().absolute()
-        return load_graphs(folder)
+        return load_graphs(folder, stage)
     if given is None:
         raise ConfigError(
             f"speech runtime {config.speech_runtime} needs built engines; name their folder as speech_engines. "

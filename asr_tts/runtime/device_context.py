@@ -12,6 +12,8 @@ import numpy as np
 
 from asr_tts.interfaces import Tensor, TensorSpec
 from asr_tts.runtime.cuda import BufferPool, DeviceBuffer, Graph, PinnedArray, Stage
+from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.network import Network
 from asr_tts.runtime.profiles import Profile, zeros
 from commentary_llm.errors import EngineError
 
@@ -115,11 +117,6 @@ class DeviceContext(ABC):
             except EngineError as error:
                 log.warning("network %r: runs without a CUDA graph: %s", self._network, error)
 
-    @property
-    def captured(self) -> bool:
-        """Whether it runs as a CUDA graph."""
-        return self._graph is not None
-
 
 class ContextPool:
     """The contexts of one network, `contexts` for each profile; a thread takes one for the time of a run."""
@@ -151,10 +148,9 @@ class ContextPool:
         finally:
             self._idle[number].put(context)
 
-    def warm_up(self) -> int:
-        """Runs every context on zeros and captures it as a CUDA graph where that can be done; how many were."""
+    def warm_up(self) -> None:
+        """Runs every context on zeros and captures it as a CUDA graph where that can be done."""
         self._cuda.enter()
-        captured = 0
         for number, profile in enumerate(self._profiles):
             taken = [self._idle[number].get() for _ in range(self._contexts)]
             try:
@@ -162,8 +158,27 @@ class ContextPool:
                     context.run(zeros(self._inputs, profile), (), self._memory)
                     context.capture()
                     context.run(zeros(self._inputs, profile), (), self._memory)
-                    captured += context.captured
             finally:
                 for context in taken:
                     self._idle[number].put(context)
-        return captured
+
+
+class DeviceNetwork(Network):
+    """A `SpeechRuntime` whose contexts are on a GPU."""
+
+    _contexts: ContextPool
+
+    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
+        """Runs the network once: every input by name in, every output by name out. Blocks; thread-safe.
+
+        Outputs named in `keep` stay on the GPU and may be fed to any network of the same stage; the rest come as host
+        arrays of their own. Raises EngineError naming the network and the tensor when an input is missing, unknown, of
+        another dtype or of shapes that no profile has, or when the library or CUDA fails.
+        """
+        number = check_feeds(self._name, self._inputs, self._profiles, feeds, GpuTensor)
+        assert number is not None
+        return self._contexts.run(number, feeds, keep)
+
+    def warm_up(self) -> None:
+        """Runs every context of every profile on zeros and captures it as a CUDA graph where that can be done."""
+        self._contexts.warm_up()

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from asr_tts.interfaces import Tensor, TensorSpec
+from asr_tts.interfaces import TensorSpec
 from asr_tts.runtime.cuda import Stage
-from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, GpuTensor
-from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, DeviceNetwork
 from asr_tts.runtime.onnx_session import ORT_ERRORS, check_file, precision_of, session_options, specs_of
-from asr_tts.runtime.profiles import METADATA_KEY, Profile, parse_profiles, zeros
+from asr_tts.runtime.profiles import METADATA_KEY, parse_profiles, zeros
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def check_library() -> None:
     onnxruntime.preload_dlls()
 
 
-class OnnxCudaRuntime:
+class OnnxCudaRuntime(DeviceNetwork):
     """`SpeechRuntime` over one session: weights once on the GPU, `contexts` sets of buffers for each profile.
 
     All work of a stage ("asr", "tts") goes to the stage's own non-blocking stream. `run` copies through pinned memory,
@@ -95,36 +94,9 @@ class OnnxCudaRuntime:
         return _Context(self._name, self._stage, self._session, self._inputs, self._outputs, shapes)
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self._outputs
-
-    @property
-    def profiles(self) -> tuple[Profile, ...]:
-        return self._profiles
-
-    @property
     def description(self) -> str:
         precision = precision_of(self._inputs + self._outputs)
         return f"{self._name}: ONNX Runtime {onnxruntime.__version__}, CUDA, {precision}"
-
-    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
-        """Runs the network once: every input by name in, every output by name out. Blocks; thread-safe.
-
-        Outputs named in `keep` stay on the GPU and may be fed to any network of the same stage; the rest come as host
-        arrays of their own. Raises EngineError naming the network and the tensor when an input is missing, unknown, of
-        another dtype or of shapes that no profile has, or when ONNX Runtime or CUDA fails.
-        """
-        number = check_feeds(self._name, self._inputs, self._profiles, feeds, GpuTensor)
-        assert number is not None
-        return self._contexts.run(number, feeds, keep)
-
-    def warm_up(self) -> None:
-        """Runs every context of every profile on zeros and captures it as a CUDA graph."""
-        self._contexts.warm_up()
 
 
 def _open_session(network: str, path: Path, stream: int) -> Any:

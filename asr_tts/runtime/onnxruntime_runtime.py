@@ -7,14 +7,15 @@ from pathlib import Path
 
 import onnxruntime
 
-from asr_tts.interfaces import Tensor, TensorSpec
+from asr_tts.interfaces import Tensor
 from asr_tts.runtime.feeds import check_feeds
+from asr_tts.runtime.network import Network
 from asr_tts.runtime.onnx_session import ORT_ERRORS, check_file, precision_of, session_options, specs_of
-from asr_tts.runtime.profiles import METADATA_KEY, Profile, parse_profiles, zeros
+from asr_tts.runtime.profiles import METADATA_KEY, parse_profiles, zeros
 from commentary_llm.errors import ArtifactError, ConfigError, EngineError
 
 
-class OnnxRuntime:
+class OnnxRuntime(Network):
     """`SpeechRuntime` over one `onnxruntime.InferenceSession` on the CPU.
 
     The session holds the weights once and creates an execution context for each `run` in progress, so several
@@ -52,22 +53,10 @@ class OnnxRuntime:
         self._threads = threads
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self._outputs
-
-    @property
     def description(self) -> str:
         threads = f"{self._threads} thread{'s' if self._threads > 1 else ''}"
         precision = precision_of(self._inputs + self._outputs)
         return f"{self._name}: ONNX Runtime {onnxruntime.__version__}, CPU, {threads}, {precision}"
-
-    @property
-    def profiles(self) -> tuple[Profile, ...]:
-        return self._profiles
 
     def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
         """Runs the network once: every input by name in, every output by name out. Blocks; thread-safe.

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asr_tts.interfaces import Tensor, TensorSpec
+from asr_tts.interfaces import TensorSpec
 from asr_tts.runtime.cuda import Cuda, Stage
-from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, GpuTensor
+from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, DeviceNetwork
 from asr_tts.runtime.engine_card import BUILD_COMMAND, EngineCard, tensor_specs
-from asr_tts.runtime.feeds import check_feeds
 from asr_tts.runtime.jit_cache import JitCache
 from asr_tts.runtime.profiles import Profile
 from asr_tts.runtime.tensorrt_library import Library, open_library
 from commentary_llm.errors import ArtifactError, EngineError
 
 
-class TensorRtRuntime:
+class TensorRtRuntime(DeviceNetwork):
     """`SpeechRuntime` over one engine: weights once on the GPU, `contexts` execution contexts for each profile.
 
     All work of a stage ("asr", "tts") goes to the stage's own non-blocking stream. `run` copies through pinned memory,
@@ -50,6 +48,7 @@ class TensorRtRuntime:
         self._card = card
         self._runtime, self._engine = load_engine(self._name, path, card, self._library, self._cuda)
         self._inputs, self._outputs = tensor_specs(card.inputs), tensor_specs(card.outputs)
+        self._profiles = card.profiles
         self._check_tensors(path)
         self._jit = JitCache(self._engine, path) if kind == "tensorrt_rtx" else None
         self._contexts = ContextPool(self._stage, self._inputs, card.profiles, self._new_context, contexts)
@@ -91,18 +90,6 @@ class TensorRtRuntime:
             )
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self._outputs
-
-    @property
-    def profiles(self) -> tuple[Profile, ...]:
-        return self._card.profiles
-
-    @property
     def description(self) -> str:
         library = "TensorRT-RTX" if self._library.kind == "tensorrt_rtx" else "TensorRT"
         return (
@@ -110,20 +97,9 @@ class TensorRtRuntime:
             f"{self._card.compute_capability}, {self._card.precision}"
         )
 
-    def run(self, feeds: Mapping[str, Tensor], keep: Collection[str] = ()) -> dict[str, Tensor]:
-        """Runs the engine once: every input by name in, every output by name out. Blocks; thread-safe.
-
-        Outputs named in `keep` stay on the GPU and may be fed to any network of the same stage; the rest come as host
-        arrays of their own. Raises EngineError naming the network and the tensor when an input is missing, unknown, of
-        another dtype or of shapes that no profile has, or when TensorRT or CUDA fails.
-        """
-        number = check_feeds(self._name, self._inputs, self._card.profiles, feeds, GpuTensor)
-        assert number is not None
-        return self._contexts.run(number, feeds, keep)
-
     def warm_up(self) -> None:
         """Runs every context of every profile on zeros and captures it as a CUDA graph where that can be done."""
-        self._contexts.warm_up()
+        super().warm_up()
         if self._jit is not None:
             self._jit.save()
 

@@ -14,7 +14,7 @@ import onnx
 from asr_tts.runtime.onnxruntime_cuda import CONVERT_COMMAND
 from checkpoints.engines.artifact import SpeechEngines, engines_recipe
 from checkpoints.engines.convert import ASR_FILES, TTS_FILES, Conversion, convert
-from checkpoints.manifest import Kind, Upstream, load_manifest, tool_versions, write_artifact
+from checkpoints.manifest import Kind, Upstream, load_manifest, read_manifest, tool_versions, write_artifact
 from checkpoints.progress import Reporter
 
 KIND: Kind = "speech-graphs"
@@ -51,7 +51,8 @@ def convert_graphs(folder: Path, conversion: Conversion, command: str, reporter:
     return folder
 
 
-def load_graphs(folder: Path) -> SpeechEngines:
-    """Graphs that are whole, to the last byte. Raises ArtifactError with the command that makes them."""
-    manifest = load_manifest(folder, kind=KIND, verify="sha256", command=CONVERT_COMMAND)
+def load_graphs(folder: Path, stage: str) -> SpeechEngines:
+    """Graphs of which every byte of a stage's ("asr", "tts") is whole. Raises ArtifactError with the command."""
+    own = [name for name in read_manifest(folder, CONVERT_COMMAND).files if name.startswith(f"{stage}/")]
+    manifest = load_manifest(folder, kind=KIND, hash_files=own, command=CONVERT_COMMAND)
     return SpeechEngines(folder, float(manifest.extra["window_s"]), manifest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import soxr
+from many_threads import wrong_in_threads
 from onnx import TensorProto, helper
 from onnxruntime_double import OrtDouble
 from tensorrt_machine import Machine
@@ -97,23 +97,12 @@ def test_kept_outputs_are_fed_without_leaving_the_gpu(library: OrtDouble, runtim
 
 def test_many_threads(runtime: SpeechRuntime) -> None:
     runtime.warm_up()
-    wrong: list[object] = []
 
-    def work(number: int) -> None:
-        try:
-            for turn in range(20):
-                values = row(SIZES[turn % 2], 100 * number + turn)
-                if not np.array_equal(np.asarray(runtime.run({"x": values})["y"]), 2 * values):
-                    wrong.append(number)
-        except BaseException as error:
-            wrong.append(error)
+    def is_right(seed: int, turn: int) -> bool:
+        values = row(SIZES[turn % 2], seed)
+        return np.array_equal(np.asarray(runtime.run({"x": values})["y"]), 2 * values)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert not wrong_in_threads(is_right, 20)
 
 
 def test_the_session_runs_on_its_stages_stream(machine: Machine, library: OrtDouble, graph: Path) -> None:

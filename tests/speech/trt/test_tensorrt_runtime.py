@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import hashlib
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from many_threads import wrong_in_threads
 from onnx import TensorProto, helper, numpy_helper
 from tensorrt_machine import Machine
 
@@ -187,25 +187,13 @@ def test_memory_comes_back(machine: Machine, engine: Path) -> None:
 def test_many_threads(engine: Path, exact: Callable[..., dict[str, np.ndarray]]) -> None:
     runtime = open_runtime(engine, "tensorrt_rtx")
     runtime.warm_up()
-    wrong: list[object] = []
 
-    def work(number: int) -> None:
-        try:
-            for turn in range(10):
-                values = feeds(SIZES[turn % 2], 100 * number + turn)
-                found = runtime.run(values)["y"]
-                # ONNX Runtime may be called from any thread.
-                if not np.array_equal(found, exact(values)["y"]):
-                    wrong.append(number)
-        except BaseException as error:
-            wrong.append(error)
+    def is_right(seed: int, turn: int) -> bool:
+        values = feeds(SIZES[turn % 2], seed)
+        # ONNX Runtime may be called from any thread.
+        return np.array_equal(runtime.run(values)["y"], exact(values)["y"])
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    assert not wrong_in_threads(is_right, 10)
 
 
 def test_compiled_kernels_are_kept(
