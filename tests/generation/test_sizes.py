@@ -9,6 +9,8 @@ from test_sharded_numerics import encode, greedy, prompt_logits, relative_error
 from thread_ranks import ThreadRanks
 from tiny_llama import PROMPTS
 
+from commentary_llm.config import EngineConfig
+from commentary_llm.engine import CommentaryEngine
 from commentary_llm.errors import ConfigError
 from commentary_llm.generation.torch_backend import sizes
 from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
@@ -49,3 +51,8 @@ def test_sizes_that_do_not_fit_are_named(
     monkeypatch.setitem(sizes.KNOWN_SIZES, "narrow", {**BIG, "hidden_size": 64, "head_dim": 64})
     with pytest.raises(ConfigError, match=named):
         open_torch_generator(TorchBackendConfig(tiny_shards[1], max_context=400, sizes=name), None)
+
+
+def test_the_other_backend_does_not_ignore_them() -> None:
+    with pytest.raises(ConfigError, match="llm_sizes is 'llama-7b': the torch backend alone pads a model"):
+        CommentaryEngine.start(EngineConfig(backend="tensorrt_llm", llm_sizes="llama-7b"))
