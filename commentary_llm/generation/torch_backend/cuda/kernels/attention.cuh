@@ -13,7 +13,7 @@ struct Attention : Products<kMost, kDim> {
     // Eight tokens are more tasks than blocks: two halves of a block then work on two of them.
     static constexpr int kTeams = kTokens == kMaxTokens ? 2 : 1;
     static constexpr int kTeamWarps = kWarps / kTeams, kTeamThreads = kThreads / kTeams;
-    static constexpr int kAtOnce = kTokens == 4 ? 3 : 4;     // positions a lane has in flight
+    static constexpr int kAtOnce = kTokens == 4 ? 3 : 4;   // positions a lane has in flight
     static constexpr int kLanes = kDim / 8;                // that share a position
     static constexpr int kGroups = kTeamThreads / kLanes;  // positions that a team works on
     static constexpr float kLowest = -1e30f;               // less than any product of a query and a key
