@@ -54,7 +54,8 @@ class StepParameters(ctypes.Structure):
             )
         ),
         *((name, _INT) for name in ("splits", "rank", "ranks", "first_id", "local_vocabulary")),
-        *((name, _INT) for name in ("layer_half", "down_half", "ring_stages", "readers")),
+        *((name, _INT) for name in ("layer_half", "down_half", "ring_stages")),
+        ("workers", _INT * 5),
         ("epsilon", ctypes.c_float),
     ]
 

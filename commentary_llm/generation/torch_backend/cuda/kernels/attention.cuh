@@ -20,7 +20,7 @@ struct Attention : Products<kMost, kDim> {
 
     const int team = threadIdx.x / kTeamThreads, member = threadIdx.x % kTeamThreads;
 
-    __device__ __forceinline__ void team_sync() const { asm volatile("bar.sync %0, %1;" ::"r"(3 + team), "n"(kTeamThreads) : "memory"); }
+    __device__ __forceinline__ void team_sync() const { asm volatile("bar.sync %0, %1;" ::"r"(4 + team), "n"(kTeamThreads) : "memory"); }
 
     // Has the layer's old keys and values of this block on their way to the L2 cache in good time.
     __device__ static void prefetch(const Step& step, int layer) {
@@ -122,7 +122,10 @@ struct Attention : Products<kMost, kDim> {
 
     // Every block's share of a layer's attention. A group of kLanes lanes goes through its positions with a softmax of
     // its own; groups and warps are joined here, splits by who reads them.
-    __device__ void attend(int layer, const float* heads_box, float* attended_box) {
+    __device__ void attend(int layer, const Boxes& boxes) {
+        const float* heads_box = boxes.heads(layer);
+        float* attended_box = boxes.attended(layer);
+        const int split_width = boxes.split_width();
         const int row_width = (step.heads + 2 * step.kv_heads) * kDim;
         const int part = lane % kLanes, group = member / kLanes;
 #pragma unroll 1
@@ -145,7 +148,7 @@ struct Attention : Products<kMost, kDim> {
             if (task.newest && group < 32 / kLanes) take_newest(state, query, row, task);
             __syncwarp();
             join_groups(state);
-            join_warps(state, attended_box + (static_cast<int64_t>(task.token * step.heads + task.head) * step.splits + task.split) * (kDim + 4));
+            join_warps(state, attended_box + (static_cast<int64_t>(task.token * step.heads + task.head) * step.splits + task.split) * split_width);
         }
     }
 
@@ -205,8 +208,8 @@ struct Attention : Products<kMost, kDim> {
                 total += factor * outputs[w * kDim + member];
                 weight += factor * states[w].y;
             }
-            write_box(box + member, total);
-            if (member == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
+            write_box(box + member, step.splits > 1 ? total : total / weight);
+            if (step.splits > 1 && member == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
         }
         team_sync();
     }

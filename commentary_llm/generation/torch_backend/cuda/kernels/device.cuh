@@ -8,14 +8,16 @@ namespace decode {
 
 constexpr int kWarps = 8;                  // that compute: few, so that nothing is pushed out of their registers
 constexpr int kThreads = 32 * kWarps;      // that compute
-constexpr int kEmptiers = 96;              // that empty mailboxes
-constexpr int kBlock = kThreads + 128;     // one warp more streams weights
+constexpr int kFinishWarps = 3;            // that join a cluster's sums, hand the results on and empty mailboxes
+constexpr int kFinishThreads = 32 * kFinishWarps;
+constexpr int kBlock = kThreads + 32 + kFinishThreads;  // one warp more streams weights
 constexpr int kTileRows = 16;
 constexpr int kChunkInputs = 32;
 constexpr int kChunkBytes = kTileRows * kChunkInputs;
 constexpr int kStageChunks = 16;
 constexpr int kStageBytes = kStageChunks * kChunkBytes;  // of the ring; one copy from memory
 constexpr int kRoundTiles = 24;            // tiles of a cluster whose sums fit shared memory at once
+constexpr int kSquareTurns = 3;            // places of the sums of squares
 constexpr int kMaxTokens = 8;
 constexpr int kMaxCluster = 4;
 constexpr int kMaxRanks = 8;
@@ -51,7 +53,7 @@ struct Step {
     __half* cache;                   // (layers, slots, kv_heads, 2, max_context, head_dim)
     const int* tokens;               // (slots): each slot's newest token
     float* heads_box;                // (2, kMaxTokens, rows of qkv): turned queries and keys, values
-    float* attended_box;             // (2, kMaxTokens * heads, head_dim + 4): outputs, top, mass, of every split
+    float* attended_box;             // (2, kMaxTokens * heads, head_dim + 4): of every split output, top, mass; see Boxes::split_width
     float* activated_box;            // (2, kMaxTokens, intermediate)
     float* out_box[kMaxRanks];       // on each rank (2, ranks, kMaxTokens, hidden)
     float* down_box[kMaxRanks];      // the same; the embedding comes through it too
@@ -63,7 +65,8 @@ struct Step {
     int layers, hidden, head_dim, heads, kv_heads, max_context, cache_slots, splits;
     int rank, ranks, first_id, local_vocabulary;
     int layer_half, down_half;       // halves of the mailboxes that the first use in this step takes
-    int ring_stages, readers;
+    int ring_stages;
+    int workers[5];                  // warps that share out the tiles of each product
     float epsilon;
 };
 
@@ -83,16 +86,17 @@ __device__ __forceinline__ uint32_t in_block(uint32_t address, uint32_t block) {
     return mapped;
 }
 
-__device__ __forceinline__ int2 load_cluster_int2(uint32_t address) {
-    int2 v;
-    asm volatile("ld.shared::cluster.v2.s32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address));
-    return v;
+// Into the memory of a block of the cluster; its barrier there counts the bytes when they have come.
+__device__ __forceinline__ void push(uint32_t to, float v, uint32_t barrier) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.f32 [%0], %1, [%2];" ::"r"(to), "f"(v), "r"(barrier) : "memory");
 }
 
-__device__ __forceinline__ float2 load_cluster_float2(uint32_t address) {
-    float2 v;
-    asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
-    return v;
+__device__ __forceinline__ void push(uint32_t to, const float (&v)[2], uint32_t barrier) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(to), "f"(v[0]), "f"(v[1]), "r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void push(uint32_t to, const float (&v)[4], uint32_t barrier) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(to), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]), "r"(barrier) : "memory");
 }
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, int count) {
@@ -105,10 +109,6 @@ __device__ __forceinline__ void barrier_expect(uint64_t* barrier, int bytes) {
 
 __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-
-__device__ __forceinline__ void barrier_arrive_cluster(uint32_t address) {
-    asm volatile("fence.release.sync_restrict::shared::cta.cluster;\nmbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%0];" ::"r"(address) : "memory");
 }
 
 // A launch fails rather than hang when another rank or block is gone.
@@ -131,7 +131,8 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity)
     }
 }
 
-__device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) {
+// Waits for what other blocks of the cluster push. The plain wait would acquire for global memory too, and empty L1.
+__device__ __forceinline__ void barrier_wait_pushed(uint64_t* barrier, uint32_t parity) {
     Patience patience;
     for (uint32_t done = 0;;) {
         asm volatile(
@@ -143,11 +144,11 @@ __device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t
     asm volatile("fence.acquire.sync_restrict::shared::cluster.cluster;" ::: "memory");
 }
 
-// Between the threads that compute and those that empty mailboxes.
-__device__ __forceinline__ void emptying_arrive() { asm volatile("bar.arrive 2, %0;" ::"n"(kThreads + kEmptiers) : "memory"); }
-__device__ __forceinline__ void emptying_sync() { asm volatile("bar.sync 2, %0;" ::"n"(kThreads + kEmptiers) : "memory"); }
-
+// Named barriers: the threads that compute; those that finish; the former telling the latter that inputs have been read.
 __device__ __forceinline__ void compute_sync() { asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory"); }
+__device__ __forceinline__ void finish_sync() { asm volatile("bar.sync 2, %0;" ::"n"(kFinishThreads) : "memory"); }
+__device__ __forceinline__ void inputs_read_arrive() { asm volatile("bar.arrive 3, %0;" ::"n"(kThreads + kFinishThreads) : "memory"); }
+__device__ __forceinline__ void inputs_read_sync() { asm volatile("bar.sync 3, %0;" ::"n"(kThreads + kFinishThreads) : "memory"); }
 
 __device__ __forceinline__ void multiply(int (&sum)[4], const uint4& a, uint2 b) {
     asm volatile(

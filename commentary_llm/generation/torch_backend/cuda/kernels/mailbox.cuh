@@ -10,8 +10,9 @@
 //                                              all have read activated_box of the layer before
 //   having read inputs of down (activated_box): all have written out_box -> all have read attended_box
 //   having read inputs of qkv (down_box):       all have written activated_box -> all have read out_box
-// Warps of their own empty, while the product is computed; what comes of it is not told before that is done and fenced. With
-// two halves, the next writer of what is emptied has itself read something that every block of this rank wrote after that.
+// Warps of their own empty, while the product is computed. No block of a cluster tells what comes of the product before all
+// blocks of the cluster have emptied and fenced. With two halves, the next writer of what is emptied has itself read something
+// that every cluster of this rank wrote after that.
 #pragma once
 #include "device.cuh"
 
@@ -65,12 +66,12 @@ __device__ __forceinline__ float4 await(const float* address) {
     return value[0];
 }
 
-// The emptying warps of all blocks share out `count` floats, a multiple of 4.
+// The finishing warps of all blocks share out `count` floats, a multiple of 4.
 __device__ __forceinline__ void empty_box(float* box, int count) {
     const float none = __uint_as_float(kEmpty);
-    const int lane = threadIdx.x - (kBlock - kEmptiers);
+    const int lane = threadIdx.x - (kBlock - kFinishThreads);
 #pragma unroll 1
-    for (int i = blockIdx.x * kEmptiers + lane; i < count / 4; i += gridDim.x * kEmptiers) write_box(box + 4 * i, make_float4(none, none, none, none));
+    for (int i = blockIdx.x * kFinishThreads + lane; i < count / 4; i += gridDim.x * kFinishThreads) write_box(box + 4 * i, make_float4(none, none, none, none));
 }
 
 // Which halves of the mailboxes a layer uses; layer -1 is the last one of the step before.
@@ -78,6 +79,8 @@ struct Boxes {
     const Step& step;
 
     __device__ int qkv_rows() const { return (step.heads + 2 * step.kv_heads) * step.head_dim; }
+    // A split's output; with other splits to be joined to it, its top and mass too.
+    __device__ int split_width() const { return step.head_dim + (step.splits > 1 ? 4 : 0); }
     __device__ float* heads(int layer) const { return at(step.heads_box, step.layer_half + layer, qkv_rows()); }
     __device__ float* attended(int layer) const { return at(step.attended_box, step.layer_half + layer, step.heads * (step.head_dim + 4)); }
     __device__ float* activated(int layer) const { return at(step.activated_box, step.layer_half + layer, step.matrices[kDown].inputs); }
@@ -102,7 +105,7 @@ struct Boxes {
             empty_box(activated(layer - 1), before * step.matrices[kDown].inputs);
             empty_parts(down(layer - 1, step.rank), step.count);
         } else if (kind == kDown) {
-            empty_box(attended(layer), step.count * step.heads * step.splits * (step.head_dim + 4));
+            empty_box(attended(layer), step.count * step.heads * step.splits * split_width());
         } else {
             // The step before ended with its head, after which its last out_box was emptied; its last down_box is full.
             empty_parts(layer ? out(layer - 1, step.rank) : down(-2, step.rank), before);

@@ -1,4 +1,5 @@
-// One product: inputs become INT8 digits, tiles are multiplied as the producer brings them, a cluster joins its parts.
+// One product: inputs become INT8 digits, tiles are multiplied as the producer brings them, a tile's sums go to the block of
+// the cluster that finishes it.
 #pragma once
 #include "mailbox.cuh"
 #include "ring.cuh"
@@ -7,52 +8,64 @@ namespace decode {
 
 struct Shared {
     Ring ring;
-    uint64_t* joined;    // all blocks of the cluster have their sums
-    uint64_t* emptied;   // the mailboxes that were to be emptied are empty
+    uint64_t* summed;    // (2, slots): a tile's sums have come from all blocks
+    uint64_t* squared;   // (kSquareTurns): the sums of squares of all blocks have come
+    uint64_t* finished;  // the round's tiles are finished
     uint8_t* digits;     // (chunks of 32 inputs, 2 * tokens, 32); attention's scratch too
-    int* sums;           // (2, kRoundTiles, 16, row_ints)
-    float2* factors;     // (2, tokens): step of the first digit, sum of squares
+    float* sums;         // (2, slots, cluster, 16 * tokens): of the tiles that this block finishes, in the order of lanes
+    float* squares;      // (kSquareTurns, cluster, tokens): of each block's part of the inputs
+    float* own_squares;  // (tokens)
+    float* factors;      // (tokens): step of the first digit
     float* residual;     // (tokens, part of hidden)
     float* norm;         // (part of hidden)
-    float* row_scales;   // (2, kRoundTiles, 16)
     float2* reduce;      // (kWarps)
     float2* turns;       // (tokens, head_dim / 2)
 };
 
-// From one row's sums to the next, so that neighbouring rows of a token lie in different banks.
-__host__ __device__ constexpr int row_ints(int tokens) { return tokens <= 2 ? 2 * tokens : 2 * tokens + 2; }
+// What a tile's sums and their way to the block that finishes it look like.
+template <int kTokens>
+struct SumLayout {
+    static constexpr int kCluster = cluster_for(kTokens);
+    static constexpr int kSlots = kRoundTiles / kCluster;  // tiles of a round that a block finishes
+    static constexpr int kColumnBlocks = (2 * kTokens + 7) / 8;
+    static constexpr int kValues = 2 * kColumnBlocks;  // of a lane: rows g and g + 8 of tokens q and q + 4, lane = 4 g + q
+    static constexpr int kPartFloats = kTileRows * kTokens;
+
+    static __device__ __forceinline__ bool has_values(int lane) { return lane % 4 < kTokens; }
+    static __device__ __forceinline__ int place(int half, int slot, int block, int lane) {
+        const int index = kTokens >= 4 ? lane : lane / 4 * kTokens + lane % 4;
+        return ((half * kSlots + slot) * kCluster + block) * kPartFloats + index * kValues;
+    }
+};
 
 template <int kMost, int kDim>
 struct Products {
     static constexpr int kTokens = kMost, kCluster = cluster_for(kMost);
     static constexpr int kColumns = 2 * kTokens;
-    static constexpr int kRowInts = row_ints(kTokens);
-    static constexpr int kColumnBlocks = (kColumns + 7) / 8;
+    using Layout = SumLayout<kTokens>;
+    static constexpr int kColumnBlocks = Layout::kColumnBlocks;
     static constexpr int kWarpsPerToken = kWarps / kTokens;
     static constexpr int kLanesPerToken = 32 * kWarpsPerToken;
     // float4 of its token's row that a lane has at once: all of it in LLaMA-7B over two ranks. More come in turns.
-    static constexpr int kKeep = kTokens == 1 ? 4 : kTokens == 2 ? 8 : 12;
-    static constexpr int kMore = 4;  // of another rank's part of the sum, at a time
+    static constexpr int kKeep = kTokens == 1 ? 3 : kTokens == kMaxTokens ? 11 : 6;
+    static constexpr int kMore = kTokens == kMaxTokens ? 4 : kKeep;  // of another rank's part of the sum, at a time
 
     const Step& step;
     const Shared shared;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int part = cluster_rank();
-    int turn = 0;    // whose the next stage of the ring is
-    int place;       // in the ring, of this warp's next stage
-    int round = 0;   // through the ring
-    int half = 0;    // of sums, factors and row scales
-    int join_round = 0, emptied_round = 0;
-    bool pending = false;
+    Place next_stage;   // the first one of the next round
+    int half = 0;       // of the sums' places
+    float squares_of;   // of this warp's token
 
-    __device__ Products(const Step& s, const Shared& sh) : step(s), shared(sh) { place = warp; }
+    __device__ Products(const Step& s, const Shared& sh) : step(s), shared(sh) {}
 
     // Where a product's inputs come from.
     struct Source {
         const float* box;  // parts of rows to be summed, or attention's splits
         int width;         // of a row
         int parts;         // (parts, kMaxTokens, width)
-        bool splits;       // attention's: (tokens * heads, splits, kDim + 4)
+        bool splits;       // to be joined: (tokens * heads, splits, kDim + 4)
         bool residual;     // added to the residual stream, which is kept, and then normalised
         bool first;        // the residual stream begins here
     };
@@ -86,10 +99,10 @@ struct Products {
 #pragma unroll
             for (int first = 0; first < kKeep; first += kMore) {
                 float4 more[kMore];
-                await(more, [&](int i) -> const float* { return inside(first + i) ? row + 4 * (first + i) * kLanesPerToken : nullptr; });
+                await(more, [&](int i) -> const float* { return first + i < kKeep && inside(first + i) ? row + 4 * (first + i) * kLanesPerToken : nullptr; });
 #pragma unroll
                 for (int i = 0; i < kMore; ++i) {
-                    if (inside(first + i)) v[first + i] = sum(v[first + i], more[i]);
+                    if (first + i < kKeep && inside(first + i)) v[first + i] = sum(v[first + i], more[i]);
                 }
             }
         }
@@ -134,14 +147,15 @@ struct Products {
         return make_float4(v.x * whole, v.y * whole, v.z * whole, v.w * whole);
     }
 
-    // The block's part of the inputs, as digits: a first pass finds their scale, a second one makes them.
+    // The block's part of the inputs, as digits: a first pass finds their scale, a second one makes them. Other threads
+    // may read them, and the scales, after a barrier.
     __device__ __forceinline__ void quantize(const Matrix& matrix, const Source& source) {
         const int token = warp / kWarpsPerToken, lane_of_token = (warp % kWarpsPerToken) * 32 + lane;
         const int share4 = matrix.chunks / kCluster * (kChunkInputs / 4);
         const int begin4 = part * share4, count4 = token < step.count ? max(0, min(share4, matrix.inputs / 4 - begin4)) : 0;
         const bool in_turns = share4 > kKeep * kLanesPerToken;
         float4 v[kKeep];
-        float squares = 0.0f, largest = 0.0f, scale = 0.0f, factor = 0.0f;
+        float squares = 0.0f, largest = 0.0f, factor = 0.0f;
         uint32_t* digits = reinterpret_cast<uint32_t*>(shared.digits) + 2 * token * 8;
 #pragma unroll 1
         for (int pass = 0; pass < 2; ++pass) {
@@ -184,12 +198,11 @@ struct Products {
                 squares += other.x;
                 largest = fmaxf(largest, other.y);
             }
-            scale = fmaxf(largest, 1e-30f) / 127.0f;
+            const float scale = fmaxf(largest, 1e-30f) / 127.0f;
             factor = 1.0f / scale;
+            squares_of = squares;
+            if (lane_of_token == 0) shared.factors[token] = scale;
         }
-        scale_of = scale;
-        squares_of = squares;
-        compute_sync();
     }
 
     // Four inputs' first digits and second digits, in steps of 1 / factor.
@@ -206,20 +219,6 @@ struct Products {
         return make_uint2(__byte_perm(__byte_perm(high[0], high[1], 0x0040), __byte_perm(high[2], high[3], 0x0040), 0x5410),
                           __byte_perm(__byte_perm(low[0], low[1], 0x0040), __byte_perm(low[2], low[3], 0x0040), 0x5410));
     }
-    float scale_of, squares_of;  // of this warp's token
-
-    __device__ void fetch_scales(const Matrix& matrix, int layer, int first, int count, int to_half) {
-        const float* scales = matrix.scales + (static_cast<int64_t>(layer) * matrix.tiles + first) * kTileRows;
-        float* to = shared.row_scales + to_half * kRoundTiles * kTileRows;
-#pragma unroll 1
-        for (int i = threadIdx.x; i < count * kTileRows / 4; i += kThreads) copy_async(to + 4 * i, scales + 4 * i);
-    }
-
-    __device__ void clear_sums(int count) {
-        int4* sums = reinterpret_cast<int4*>(shared.sums + half * kRoundTiles * kTileRows * kRowInts);
-#pragma unroll 1
-        for (int i = threadIdx.x; i < count * kTileRows * kRowInts / 4; i += kThreads) sums[i] = make_int4(0, 0, 0, 0);
-    }
 
     // Products of a stage's chunks; two sets of sums, so that one product need not wait for the one before it.
     template <int kChunks>
@@ -234,101 +233,62 @@ struct Products {
         }
     }
 
-    // Sums of a round's tiles over this block's part of the inputs, stage by stage as the producer brings them.
-    __device__ void product(const Matrix& matrix, int tiles) {
-        const int chunks = matrix.chunks / kCluster, parts = (chunks + kStageChunks - 1) / kStageChunks;
-        const int total = tiles * parts, group = lane / 4, quad = lane % 4;
-        int* sums = shared.sums + half * kRoundTiles * kTileRows * kRowInts;
-        int stage = warp < step.readers ? (warp + step.readers - turn) % step.readers : total;  // this warp's first
-        int tile = stage / parts, number = stage % parts;
+    // Sums of a round's tiles over this block's part of the inputs, each tile by one warp as the producer brings it. Nobody
+    // else's place of the ring is waited for when more than a whole ring of stages lies between it and what this warp has
+    // seen (`workers` sees to it), so that the two barriers of a place tell its rounds apart.
+    __device__ void product(const Matrix& matrix, int tiles, int workers) {
+        const int chunks = matrix.chunks / kCluster, stages = (chunks + kStageChunks - 1) / kStageChunks;
+        const int group = lane / 4, quad = lane % 4;
+        Place at = next_stage;
+        next_stage.advance(tiles * stages, step.ring_stages);
+        if (warp >= workers) return;
+        float factors[kColumnBlocks];
+#pragma unroll
+        for (int n = 0; n < kColumnBlocks; ++n) factors[n] = shared.factors[(n * 4 + quad) % kTokens];
+        at.advance(warp * stages, step.ring_stages);
 #pragma unroll 1
-        for (; stage < total; stage += step.readers) {
-            const int within = number * kStageChunks, count = min(kStageChunks, chunks - within);
-            const uint8_t* weights = shared.ring.stages + place * kStageBytes + lane * 16;
-            // Of the 8 columns of a product those beyond kColumns are nobody's; any digits do.
-            const uint8_t* inputs = shared.digits + within * kColumns * 32 + group % kColumns * 32 + quad * 8;
+        for (int tile = warp; tile < tiles; tile += workers) {
             int sum[2][kColumnBlocks][4] = {};
-            barrier_wait(&shared.ring.full[round % 2 * step.ring_stages + place], round / 2 % 2);
-            if (count == kStageChunks) {
-                multiply_chunks<kStageChunks>(sum, weights, inputs);
-            } else {
 #pragma unroll 1
-                for (int chunk = 0; chunk < count; ++chunk) multiply_chunks<1>(sum, weights + chunk * kChunkBytes, inputs + chunk * kColumns * 32);
-            }
-            __syncwarp();
-            if (lane == 0) barrier_arrive(&shared.ring.empty[place]);
-            place += step.readers;
-            if (place >= step.ring_stages) {
-                place -= step.ring_stages;
-                ++round;
-            }
-            int* target = sums + tile * kTileRows * kRowInts;
-#pragma unroll
-            for (int n = 0; n < kColumnBlocks; ++n) {
-                const int column = n * 8 + 2 * quad;
-                if (column < kColumns) {
-                    atomicAdd(target + group * kRowInts + column, sum[0][n][0] + sum[1][n][0]);
-                    atomicAdd(target + group * kRowInts + column + 1, sum[0][n][1] + sum[1][n][1]);
-                    atomicAdd(target + (group + 8) * kRowInts + column, sum[0][n][2] + sum[1][n][2]);
-                    atomicAdd(target + (group + 8) * kRowInts + column + 1, sum[0][n][3] + sum[1][n][3]);
+            for (int done = 0; done < chunks; done += kStageChunks) {
+                const int count = min(kStageChunks, chunks - done);
+                const uint8_t* weights = shared.ring.stages + at.place * kStageBytes + lane * 16;
+                // Of the 8 columns of a product those beyond kColumns are nobody's; any digits do.
+                const uint8_t* inputs = shared.digits + done * kColumns * 32 + group % kColumns * 32 + quad * 8;
+                barrier_wait(&shared.ring.full[at.around % 2 * step.ring_stages + at.place], at.around / 2 % 2);
+                int chunk = 0;
+                if (count == kStageChunks) {
+                    multiply_chunks<kStageChunks>(sum, weights, inputs);
+                    chunk = kStageChunks;
                 }
+#pragma unroll 1
+                for (; chunk + 4 <= count; chunk += 4) multiply_chunks<4>(sum, weights + chunk * kChunkBytes, inputs + chunk * kColumns * 32);
+#pragma unroll 1
+                for (; chunk < count; ++chunk) multiply_chunks<1>(sum, weights + chunk * kChunkBytes, inputs + chunk * kColumns * 32);
+                __syncwarp();
+                if (lane == 0) barrier_arrive(&shared.ring.empty[at.place]);
+                at.advance(1, step.ring_stages);
             }
-            for (number += step.readers; number >= parts; number -= parts) ++tile;
+            push_sums(sum, tile, factors);
+            at.advance((workers - 1) * stages, step.ring_stages);
         }
-        turn = (turn + total) % step.readers;
     }
 
-    // Something may be emptied now.
-    __device__ void begin_emptying() {
-        emptying_arrive();
-        pending = true;
-    }
-
-    // It is empty, if that had begun.
-    __device__ void end_emptying() {
-        if (!pending) return;
-        barrier_wait(shared.emptied, emptied_round);
-        emptied_round ^= 1;
-        pending = false;
-    }
-
-    // Waits until every block of the cluster has its sums; then `values` may be asked for.
-    __device__ void join() {
-        if (warp % kWarpsPerToken == 0 && lane == 0) {
-            shared.factors[half * kTokens + warp / kWarpsPerToken] = make_float2(scale_of, squares_of);
-        }
-        __syncwarp();
-        if (lane < kCluster) barrier_arrive_cluster(in_block(shared_address(shared.joined), lane));
-        barrier_wait_cluster(shared.joined, join_round);
-        join_round ^= 1;
-    }
-
-    // Elements of a cluster's round are shared out among its threads, neighbours to the lanes of a warp.
-    __device__ __forceinline__ int first_element() const { return (warp * kCluster + part) * 32 + lane; }
-    static constexpr int kElementStep = kWarps * kCluster * 32;
-
-    // The joined values of two rows of a token; `squares` becomes the token's sum of squares.
-    __device__ __forceinline__ float2 values(int tile, int row, int other_row, int token, float& squares) const {
-        const uint32_t sums = shared_address(shared.sums + (half * kRoundTiles + tile) * kTileRows * kRowInts + 2 * token);
-        const uint32_t factors = shared_address(shared.factors + half * kTokens + token);
-        const float* scales = shared.row_scales + (half * kRoundTiles + tile) * kTileRows;
-        float2 factor[kCluster];
-        int2 one[kCluster], other[kCluster];
+    // A tile's sums over this block's part of the inputs, to the block that finishes the tile.
+    __device__ __forceinline__ void push_sums(const int (&sum)[2][kColumnBlocks][4], int tile, const float (&factors)[kColumnBlocks]) const {
+        float values[Layout::kValues];
 #pragma unroll
-        for (int block = 0; block < kCluster; ++block) {
-            factor[block] = load_cluster_float2(in_block(factors, block));
-            one[block] = load_cluster_int2(in_block(sums + row * kRowInts * 4, block));
-            other[block] = load_cluster_int2(in_block(sums + other_row * kRowInts * 4, block));
-        }
-        float2 result = make_float2(0.0f, 0.0f);
-        squares = 0.0f;
+        for (int n = 0; n < kColumnBlocks; ++n) {
 #pragma unroll
-        for (int block = 0; block < kCluster; ++block) {
-            squares += factor[block].y;
-            result.x += (static_cast<float>(one[block].x) + static_cast<float>(one[block].y) * (1.0f / kSecondDigit)) * factor[block].x;
-            result.y += (static_cast<float>(other[block].x) + static_cast<float>(other[block].y) * (1.0f / kSecondDigit)) * factor[block].x;
+            for (int i = 0; i < 2; ++i) {
+                const int first = sum[0][n][2 * i] + sum[1][n][2 * i], second = sum[0][n][2 * i + 1] + sum[1][n][2 * i + 1];
+                values[2 * n + i] = (static_cast<float>(first) + static_cast<float>(second) * (1.0f / kSecondDigit)) * factors[n];
+            }
         }
-        return make_float2(result.x * scales[row], result.y * scales[other_row]);
+        if (!Layout::has_values(lane)) return;
+        const int owner = tile % kCluster, slot = tile / kCluster;
+        const uint32_t to = in_block(shared_address(shared.sums + Layout::place(half, slot, part, lane)), owner);
+        push(to, values, in_block(shared_address(shared.summed + half * Layout::kSlots + slot), owner));
     }
 };
 

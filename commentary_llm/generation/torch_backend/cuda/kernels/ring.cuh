@@ -1,24 +1,27 @@
 // The weights' way into shared memory: one warp copies them in the order of their use, as far ahead as the ring reaches.
 #pragma once
-#include "device.cuh"
+#include "rounds.cuh"
 
 namespace decode {
-
-// The tiles of a matrix that a cluster multiplies: a run of neighbours.
-struct Tiles {
-    int first, count;
-};
-
-__device__ __forceinline__ Tiles tiles_of(const Matrix& matrix, int cluster, int clusters) {
-    const int first = cluster * matrix.tiles / clusters;
-    return {first, (cluster + 1) * matrix.tiles / clusters - first};
-}
 
 struct Ring {
     const Tiles* tiles;  // of each kind of product, this cluster's
     uint8_t* stages;
     uint64_t* full;      // two of a place, used in turn: who waits at one has seen the round before the last come to its end
     uint64_t* empty;
+};
+
+// A stage of the stream: where in the ring it lies, and how often the ring has been gone around before.
+struct Place {
+    int place = 0, around = 0;
+
+    __device__ __forceinline__ void advance(int stages, int ring_stages) {
+        place += stages;
+        while (place >= ring_stages) {
+            place -= ring_stages;
+            ++around;
+        }
+    }
 };
 
 // A thread needs some 100 cycles for a copy, so it does nothing but wait for the place and start it.

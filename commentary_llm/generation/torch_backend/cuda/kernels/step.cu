@@ -9,12 +9,15 @@
 //
 // Blocks form clusters of two or four. A cluster multiplies some neighbouring tiles of rows, each of its blocks a part of
 // the inputs: a block prepares only that part of the activations, and keeps only that part of the residual stream. The
-// parts of a sum are joined through distributed shared memory.
+// parts of a tile's sums go through distributed shared memory to one block of the cluster, where warps of their own join
+// them and hand the results on, tile by tile, while the others multiply.
 //
 // Products are exact INT8: a block's part of an activation row is two INT8 digits, x = scale * (d0 + d1 / 254),
 // scale = max|x| / 127; digits are columns of m16n8k32 tensor-core products, sums are int32.
 #include <algorithm>
+#include <iterator>
 
+#include "finish.cuh"
 #include "forward.cuh"
 
 namespace decode {
@@ -29,17 +32,19 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
     shared.ring.tiles = tiles;
     shared.ring.stages = memory;
     shared.digits = memory + step.ring_stages * kStageBytes;
-    shared.sums = reinterpret_cast<int*>(shared.digits + digit_bytes);
-    shared.residual = reinterpret_cast<float*>(shared.sums + 2 * kRoundTiles * kTileRows * row_ints(kTokens));
+    shared.sums = reinterpret_cast<float*>(shared.digits + digit_bytes);
+    shared.residual = shared.sums + 2 * kRoundTiles * kTileRows * kTokens;
     shared.norm = shared.residual + kTokens * share;
-    shared.row_scales = shared.norm + share;
-    shared.turns = reinterpret_cast<float2*>(shared.row_scales + 2 * kRoundTiles * kTileRows);
-    shared.factors = shared.turns + kTokens * (kDim / 2);
-    shared.reduce = shared.factors + 2 * kTokens;
-    shared.ring.full = reinterpret_cast<uint64_t*>(shared.reduce + kWarps);
+    shared.turns = reinterpret_cast<float2*>(shared.norm + share);
+    shared.reduce = shared.turns + kTokens * (kDim / 2);
+    shared.squares = reinterpret_cast<float*>(shared.reduce + kWarps);
+    shared.own_squares = shared.squares + kSquareTurns * kCluster * kTokens;
+    shared.factors = shared.own_squares + kTokens;
+    shared.ring.full = reinterpret_cast<uint64_t*>(shared.factors + kTokens);
     shared.ring.empty = shared.ring.full + 2 * step.ring_stages;
-    shared.joined = shared.ring.empty + step.ring_stages;
-    shared.emptied = shared.joined + 1;
+    shared.summed = shared.ring.empty + step.ring_stages;
+    shared.squared = shared.summed + 2 * SumLayout<kTokens>::kSlots;
+    shared.finished = shared.squared + kSquareTurns;
     if (threadIdx.x < 5) tiles[threadIdx.x] = tiles_of(step.matrices[threadIdx.x], blockIdx.x / kCluster, gridDim.x / kCluster);
     if (threadIdx.x == 0) {
         for (int i = 0; i < step.ring_stages; ++i) {
@@ -47,8 +52,8 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
             barrier_init(&shared.ring.full[step.ring_stages + i], 1);
             barrier_init(&shared.ring.empty[i], 1);
         }
-        barrier_init(shared.joined, kCluster * kWarps);
-        barrier_init(shared.emptied, kEmptiers);
+        for (int i = 0; i < 2 * SumLayout<kTokens>::kSlots + kSquareTurns; ++i) barrier_init(&shared.summed[i], 1);  // and squared
+        barrier_init(shared.finished, kFinishWarps);
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
@@ -60,8 +65,8 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
                 const bool head = layer == step.layers;
                 producer.stream(step.matrices[head ? kHead : kind], head ? kHead : kind, head ? 0 : layer);
             }
-        } else if (threadIdx.x >= kBlock - kEmptiers) {
-            Forward<kTokens, kDim>::empty(step, shared.emptied);
+        } else if (threadIdx.x >= kBlock - kFinishThreads) {
+            Finish<kTokens, kDim>(step, shared).run();
         }
     } else {
         Forward<kTokens, kDim>(step, shared).run();
@@ -72,7 +77,8 @@ int round_up(int value, int multiple) { return (value + multiple - 1) / multiple
 
 // How a multiprocessor's shared memory is divided: what activations and sums leave belongs to the ring of weights.
 struct Plan {
-    int digit_bytes, bytes, ring_stages, readers;
+    int digit_bytes, bytes, ring_stages;
+    int workers[5];
 
     Plan(const Step& step, int tokens, int head_dim, int shared_bytes) {
         int chunks = 0;
@@ -80,12 +86,16 @@ struct Plan {
         const int cluster = cluster_for(tokens);
         digit_bytes = round_up(std::max(chunks / cluster * kChunkInputs * 2 * tokens, 4 * kWarps * (head_dim + 2)), 128);
         const int share = step.matrices[kQkv].chunks / cluster * kChunkInputs;
-        const int words = 2 * kRoundTiles * kTileRows * row_ints(tokens) + tokens * share + share + 2 * kRoundTiles * kTileRows +
-                          tokens * head_dim + 4 * tokens + 2 * kWarps;
-        const int fixed = digit_bytes + 4 * words + 16;
-        ring_stages = std::max(0, (shared_bytes - fixed) / (kStageBytes + 24));
-        readers = std::min(kWarps, ring_stages);
-        bytes = fixed + ring_stages * (kStageBytes + 24);
+        const int words = 2 * kRoundTiles * kTileRows * tokens + tokens * share + share + tokens * head_dim + 2 * kWarps +
+                          (kSquareTurns * cluster + 2) * tokens;
+        const int barriers = 2 * (kRoundTiles / cluster) + kSquareTurns + 1;
+        const int fixed = digit_bytes + 4 * words + 8 * barriers;
+        ring_stages = std::max(0, (shared_bytes - fixed) / (kStageBytes + 3 * 8));
+        bytes = fixed + ring_stages * (kStageBytes + 3 * 8);
+        for (int kind = 0; kind < 5; ++kind) {  // see Products::product
+            const int stages = round_up(step.matrices[kind].chunks / cluster, kStageChunks) / kStageChunks;
+            workers[kind] = std::max(1, std::min(kWarps, (ring_stages - 1) / stages + 1));
+        }
     }
 };
 
@@ -123,7 +133,7 @@ struct Launch {
     cudaError_t run(Step step) {
         if (plan.ring_stages < 2) return cudaErrorInvalidConfiguration;
         step.ring_stages = plan.ring_stages;
-        step.readers = plan.readers;
+        std::copy(std::begin(plan.workers), std::end(plan.workers), step.workers);
         const cudaError_t error = allow_memory();
         if (error != cudaSuccess) return error;
         return cudaLaunchKernelEx(&config, forward<kTokens, kDim>, static_cast<const Step>(step), plan.digit_bytes);
