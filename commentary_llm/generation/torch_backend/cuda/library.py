@@ -55,7 +55,7 @@ class StepParameters(ctypes.Structure):
         ),
         *((name, _INT) for name in ("splits", "rank", "ranks", "first_id", "local_vocabulary")),
         *((name, _INT) for name in ("layer_half", "down_half", "ring_stages")),
-        ("workers", _INT * 5),
+        ("workers", _INT * 6),
         ("epsilon", ctypes.c_float),
     ]
 

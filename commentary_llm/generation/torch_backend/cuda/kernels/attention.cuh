@@ -7,39 +7,24 @@ namespace decode {
 template <int kMost, int kDim>
 struct Attention : Products<kMost, kDim> {
     using Base = Products<kMost, kDim>;
-    using Base::kTokens, Base::lane, Base::shared, Base::step;
+    using Base::kTokens, Base::lane, Base::next_stage, Base::shared, Base::step, Base::warp;
     using Base::Base;
 
-    // Eight tokens are more tasks than blocks: two halves of a block then work on two of them.
-    static constexpr int kTeams = kTokens == kMaxTokens ? 2 : 1;
-    static constexpr int kTeamWarps = kWarps / kTeams, kTeamThreads = kThreads / kTeams;
-    static constexpr int kAtOnce = kTokens == 4 ? 3 : 4;   // positions a lane has in flight
-    static constexpr int kLanes = kDim / 8;                // that share a position
-    static constexpr int kGroups = kTeamThreads / kLanes;  // positions that a team works on
-    static constexpr float kLowest = -1e30f;               // less than any product of a query and a key
-
-    const int team = threadIdx.x / kTeamThreads, member = threadIdx.x % kTeamThreads;
-
-    __device__ __forceinline__ void team_sync() const { asm volatile("bar.sync %0, %1;" ::"r"(4 + team), "n"(kTeamThreads) : "memory"); }
-
-    // Has the layer's old keys and values of this block on their way to the L2 cache in good time.
-    __device__ static void prefetch(const Step& step, int layer) {
-#pragma unroll 1
-        for (int number = blockIdx.x; number < step.count * step.heads * step.splits; number += gridDim.x) {
-            const Task task = task_at(step, layer, number, 0);
-            const int bytes = task.count * kDim * 2;
-            if (!bytes) continue;
-            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(task.keys), "r"(bytes) : "memory");
-            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(task.values), "r"(bytes) : "memory");
-        }
-    }
+    static constexpr int kLanes = kDim / 8;        // that share a position
+    static constexpr int kGroups = 32 / kLanes;    // positions that a warp works on
+    static constexpr int kAtOnce = 4;              // of each group
+    static constexpr int kFewest = 16;             // positions of a pair of stages, unless there are fewer
+    static constexpr float kLowest = -1e30f;       // less than any product of a query and a key
 
     struct Task {
         int token, head, kv_head, split;
         int count;           // its positions in the cache: those before this step's
         bool newest;         // and this step's too
-        const __half* keys;  // this lane's part of the first one
+        int positions;       // of them, keys and values of so many lie in a pair of the ring's stages
+        const __half* keys;
         const __half* values;
+
+        __device__ int pairs() const { return (count + positions - 1) / positions; }
     };
 
     static __device__ __half* cache_at(const Step& step, int layer, int slot, int head, int kind) {
@@ -47,7 +32,7 @@ struct Attention : Products<kMost, kDim> {
         return step.cache + row * step.max_context * kDim;
     }
 
-    static __device__ Task task_at(const Step& step, int layer, int number, int lane) {
+    static __device__ Task task_at(const Step& step, int layer, int number) {
         Task task;
         task.split = number % step.splits;
         task.head = number / step.splits % step.heads;
@@ -57,21 +42,26 @@ struct Attention : Products<kMost, kDim> {
         const int from = min(task.split * share, cached), slot = step.slots[task.token];
         task.count = min(share, cached - from);
         task.newest = task.split == step.splits - 1;
-        const int64_t skip = static_cast<int64_t>(from) * kDim + lane % kLanes * 8;
+        task.positions = min(kStageBytes / (2 * kDim), max(kFewest, (task.count + kWarps - 1) / kWarps));
+        const int64_t skip = static_cast<int64_t>(from) * kDim;
         task.keys = cache_at(step, layer, slot, task.kv_head, 0) + skip;
         task.values = cache_at(step, layer, slot, task.kv_head, 1) + skip;
         return task;
     }
 
-    __device__ int tasks() const { return step.count * step.heads * step.splits; }
+    static __device__ int tasks(const Step& step) { return step.count * step.heads * step.splits; }
 
-    __device__ void load_rows(const Task& task, int base, uint4 (&keys)[kAtOnce], uint4 (&values)[kAtOnce]) const {
-#pragma unroll
-        for (int j = 0; j < kAtOnce; ++j) {
-            const int at = base + j * kGroups;
-            if (at < task.count) {
-                keys[j] = __ldcg(reinterpret_cast<const uint4*>(task.keys + static_cast<int64_t>(at) * kDim));
-                values[j] = __ldcg(reinterpret_cast<const uint4*>(task.values + static_cast<int64_t>(at) * kDim));
+    // The old keys and values of this block's tasks, behind the layer's first weights.
+    template <class Producer>
+    static __device__ void stream(Producer& producer, const Step& step, int layer) {
+#pragma unroll 1
+        for (int number = blockIdx.x; number < tasks(step); number += gridDim.x) {
+            const Task task = task_at(step, layer, number);
+#pragma unroll 1
+            for (int from = 0; from < task.count; from += task.positions) {
+                const int bytes = min(task.positions, task.count - from) * kDim * 2;
+                producer.copy(task.keys + static_cast<int64_t>(from) * kDim, bytes);
+                producer.copy(task.values + static_cast<int64_t>(from) * kDim, bytes);
             }
         }
     }
@@ -88,8 +78,17 @@ struct Attention : Products<kMost, kDim> {
         }
     };
 
-    __device__ __forceinline__ void take(Softmax& state, const float (&query)[8], const Task& task, int base, const uint4 (&keys)[kAtOnce],
-                                         const uint4 (&values)[kAtOnce]) const {
+    // Of a pair of stages with `count` positions those from `base` on, every kGroups-th.
+    __device__ __forceinline__ void take(Softmax& state, const float (&query)[8], const uint8_t* key_stage, const uint8_t* value_stage, int base, int count) const {
+        const auto load = [&](const uint8_t* stage, int at) {
+            return at < count ? *reinterpret_cast<const uint4*>(stage + at * kDim * 2 + lane % kLanes * 16) : make_uint4(0, 0, 0, 0);
+        };
+        uint4 keys[kAtOnce], values[kAtOnce];
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+            keys[j] = load(key_stage, base + j * kGroups);
+            values[j] = load(value_stage, base + j * kGroups);
+        }
         float dots[kAtOnce], highest = state.top;
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
@@ -102,7 +101,7 @@ struct Attention : Products<kMost, kDim> {
             }
 #pragma unroll
             for (int d = kLanes / 2; d; d >>= 1) dots[j] += __shfl_xor_sync(~0u, dots[j], d);
-            if (base + j * kGroups >= task.count) dots[j] = -INFINITY;
+            if (base + j * kGroups >= count) dots[j] = -INFINITY;
             highest = fmaxf(highest, dots[j]);
         }
         state.raise(highest);
@@ -120,39 +119,46 @@ struct Attention : Products<kMost, kDim> {
         }
     }
 
-    // Every block's share of a layer's attention. A group of kLanes lanes goes through its positions with a softmax of
-    // its own; groups and warps are joined here, splits by who reads them.
+    // Every block's share of a layer's attention. A warp takes pairs of stages as the producer brings them, a group of
+    // kLanes of its lanes every kGroups-th position, with a softmax of its own; groups and warps are joined here, splits by
+    // who reads them.
     __device__ void attend(int layer, const Boxes& boxes) {
-        const float* heads_box = boxes.heads(layer);
-        float* attended_box = boxes.attended(layer);
-        const int split_width = boxes.split_width();
-        const int row_width = (step.heads + 2 * step.kv_heads) * kDim;
-        const int part = lane % kLanes, group = member / kLanes;
+        const int row_width = (step.heads + 2 * step.kv_heads) * kDim, workers = step.workers[kCache];
 #pragma unroll 1
-        for (int number = blockIdx.x + team * gridDim.x; number < tasks(); number += kTeams * gridDim.x) {
-            const Task task = task_at(step, layer, number, lane);
-            uint4 keys[kAtOnce], values[kAtOnce];
-#pragma unroll
-            for (int j = 0; j < kAtOnce; ++j) keys[j] = values[j] = make_uint4(0, 0, 0, 0);
-            load_rows(task, group, keys, values);  // what earlier steps wrote is on its way while the query is awaited
-            const float* row = heads_box + task.token * row_width + part * 8;
+        for (int number = blockIdx.x; number < tasks(step); number += gridDim.x) {
+            const Task task = task_at(step, layer, number);
+            const float* row = boxes.heads(layer) + task.token * row_width + lane % kLanes * 8;
             float4 wanted[2];
             await(wanted, [&](int i) { return row + task.head * kDim + 4 * i; });
             const float query[8] = {wanted[0].x, wanted[0].y, wanted[0].z, wanted[0].w, wanted[1].x, wanted[1].y, wanted[1].z, wanted[1].w};
             Softmax state;
+            Place at = next_stage;
+            next_stage.advance(2 * task.pairs(), step.ring_stages);
+            at.advance(2 * warp, step.ring_stages);
 #pragma unroll 1
-            for (int base = group; base - group < task.count; base += kAtOnce * kGroups) {
-                if (base != group) load_rows(task, base, keys, values);
-                take(state, query, task, base, keys, values);
+            for (int pair = warp; pair < task.pairs() && warp < workers; pair += workers) {
+                const Place keys = at;
+                at.advance(1, step.ring_stages);
+                this->wait_for(keys);
+                this->wait_for(at);
+                const int count = min(task.positions, task.count - pair * task.positions);
+#pragma unroll 1
+                for (int base = lane / kLanes; base - lane / kLanes < count; base += kAtOnce * kGroups) {
+                    take(state, query, this->stage(keys), this->stage(at), base, count);
+                }
+                this->release(keys);
+                this->release(at);
+                at.advance(2 * workers - 1, step.ring_stages);
             }
-            if (task.newest && group < 32 / kLanes) take_newest(state, query, row, task);
+            if (task.newest && warp == 0) take_newest(state, query, row, task);
             __syncwarp();
             join_groups(state);
-            join_warps(state, attended_box + (static_cast<int64_t>(task.token * step.heads + task.head) * step.splits + task.split) * split_width);
+            const int64_t split = static_cast<int64_t>(task.token * step.heads + task.head) * step.splits + task.split;
+            join_warps(state, boxes.attended(layer) + split * boxes.split_width());
         }
     }
 
-    // This step's own key and value, on their way to the cache; a team's first warp's first group takes them.
+    // This step's own key and value, on their way to the cache; the first warp's first group takes them.
     __device__ __forceinline__ void take_newest(Softmax& state, const float (&query)[8], const float* row, const Task& task) const {
         float4 kv[4];
         const float* key = row + (step.heads + task.kv_head) * kDim;
@@ -162,7 +168,7 @@ struct Attention : Products<kMost, kDim> {
                     query[5] * kv[1].y + query[6] * kv[1].z + query[7] * kv[1].w;
 #pragma unroll
         for (int d = kLanes / 2; d; d >>= 1) dot += __shfl_xor_sync(~0u, dot, d);
-        if (member >= kLanes) return;
+        if (lane >= kLanes) return;
         state.raise(fmaxf(state.top, dot));
         const float weight = __expf(dot - state.top);
         state.mass += weight;
@@ -188,30 +194,29 @@ struct Attention : Products<kMost, kDim> {
     }
 
     __device__ void join_warps(const Softmax& state, float* box) {
-        float* outputs = reinterpret_cast<float*>(shared.digits) + team * kTeamWarps * (kDim + 2);  // (kTeamWarps, kDim)
-        float2* states = reinterpret_cast<float2*>(outputs + kTeamWarps * kDim);
-        const int number = member / 32;
+        float* outputs = reinterpret_cast<float*>(shared.digits);  // (kWarps, kDim)
+        float2* states = reinterpret_cast<float2*>(outputs + kWarps * kDim);
         if (lane < kLanes) {
-            float4* to = reinterpret_cast<float4*>(outputs + number * kDim + lane * 8);
+            float4* to = reinterpret_cast<float4*>(outputs + warp * kDim + lane * 8);
             to[0] = make_float4(state.output[0], state.output[1], state.output[2], state.output[3]);
             to[1] = make_float4(state.output[4], state.output[5], state.output[6], state.output[7]);
         }
-        if (lane == 0) states[number] = make_float2(state.top, state.mass);
-        team_sync();
-        if (member < kDim) {
+        if (lane == 0) states[warp] = make_float2(state.top, state.mass);
+        compute_sync();
+        if (threadIdx.x < kDim) {
             float highest = kLowest, total = 0.0f, weight = 0.0f;
 #pragma unroll
-            for (int w = 0; w < kTeamWarps; ++w) highest = fmaxf(highest, states[w].x);
+            for (int w = 0; w < kWarps; ++w) highest = fmaxf(highest, states[w].x);
 #pragma unroll
-            for (int w = 0; w < kTeamWarps; ++w) {
+            for (int w = 0; w < kWarps; ++w) {
                 const float factor = __expf(states[w].x - highest);
-                total += factor * outputs[w * kDim + member];
+                total += factor * outputs[w * kDim + threadIdx.x];
                 weight += factor * states[w].y;
             }
-            write_box(box + member, step.splits > 1 ? total : total / weight);
-            if (step.splits > 1 && member == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
+            write_box(box + threadIdx.x, step.splits > 1 ? total : total / weight);
+            if (step.splits > 1 && threadIdx.x == 0) write_box(box + kDim, make_float4(highest, weight, 0.0f, 0.0f));
         }
-        team_sync();
+        compute_sync();
     }
 };
 

@@ -39,7 +39,7 @@ struct Matrix {
     int inputs;    // unpadded
 };
 
-enum Kind { kQkv, kOut, kGateUp, kDown, kHead };  // in the order of Step's matrices
+enum Kind { kQkv, kOut, kGateUp, kDown, kHead, kCache };  // in the order of Step's matrices, and what streams beside them
 
 // Mailboxes have two halves, used in turn. Those of several ranks are written by all of them, read by their own.
 struct Step {
@@ -66,7 +66,7 @@ struct Step {
     int rank, ranks, first_id, local_vocabulary;
     int layer_half, down_half;       // halves of the mailboxes that the first use in this step takes
     int ring_stages;
-    int workers[5];                  // warps that share out the tiles of each product
+    int workers[6];                  // warps that share out what streams of each kind
     float epsilon;
 };
 

@@ -24,7 +24,6 @@ struct Finish {
     __device__ Finish(const Step& s, const Shared& sh) : step(s), shared(sh), boxes{s} {}
 
     __device__ void run() {
-        if (threadIdx.x == kBlock - 1) Attention<kTokens, kDim>::prefetch(step, 0);
 #pragma unroll 1
         for (Round round(shared.ring.tiles); round.kind <= kHead; round = round.next(shared.ring.tiles, step.layers)) {
             half ^= 1;
@@ -53,8 +52,6 @@ struct Finish {
 
     // Empties what may be, now that this block's inputs have been read; the cluster learns of it with the sums of squares.
     __device__ void empty(const Round& round) {
-        // Memory has time for keys and values while the ring is full, long before they are wanted.
-        if (round.kind == kGateUp && round.layer + 1 < step.layers && threadIdx.x == kBlock - 1) Attention<kTokens, kDim>::prefetch(step, round.layer + 1);
         boxes.empty_after(round.kind, round.layer);
         __threadfence();
         finish_sync();

@@ -60,6 +60,18 @@ struct Products {
 
     __device__ Products(const Step& s, const Shared& sh) : step(s), shared(sh) {}
 
+    __device__ __forceinline__ const uint8_t* stage(const Place& at) const { return shared.ring.stages + at.place * kStageBytes; }
+
+    __device__ __forceinline__ void wait_for(const Place& at) const {
+        barrier_wait(&shared.ring.full[at.around % 2 * step.ring_stages + at.place], at.around / 2 % 2);
+    }
+
+    // The warp has read a stage; the producer may write over it.
+    __device__ __forceinline__ void release(const Place& at) const {
+        __syncwarp();
+        if (lane == 0) barrier_arrive(&shared.ring.empty[at.place]);
+    }
+
     // Where a product's inputs come from.
     struct Source {
         const float* box;  // parts of rows to be summed, or attention's splits
@@ -252,10 +264,10 @@ struct Products {
 #pragma unroll 1
             for (int done = 0; done < chunks; done += kStageChunks) {
                 const int count = min(kStageChunks, chunks - done);
-                const uint8_t* weights = shared.ring.stages + at.place * kStageBytes + lane * 16;
+                const uint8_t* weights = this->stage(at) + lane * 16;
                 // Of the 8 columns of a product those beyond kColumns are nobody's; any digits do.
                 const uint8_t* inputs = shared.digits + done * kColumns * 32 + group % kColumns * 32 + quad * 8;
-                barrier_wait(&shared.ring.full[at.around % 2 * step.ring_stages + at.place], at.around / 2 % 2);
+                wait_for(at);
                 int chunk = 0;
                 if (count == kStageChunks) {
                     multiply_chunks<kStageChunks>(sum, weights, inputs);
@@ -265,8 +277,7 @@ struct Products {
                 for (; chunk + 4 <= count; chunk += 4) multiply_chunks<4>(sum, weights + chunk * kChunkBytes, inputs + chunk * kColumns * 32);
 #pragma unroll 1
                 for (; chunk < count; ++chunk) multiply_chunks<1>(sum, weights + chunk * kChunkBytes, inputs + chunk * kColumns * 32);
-                __syncwarp();
-                if (lane == 0) barrier_arrive(&shared.ring.empty[at.place]);
+                release(at);
                 at.advance(1, step.ring_stages);
             }
             push_sums(sum, tile, factors);

@@ -1,4 +1,5 @@
-// The weights' way into shared memory: one warp copies them in the order of their use, as far ahead as the ring reaches.
+// The way of weights, and of old keys and values, into shared memory: one thread copies them in the order of their use, as
+// far ahead as the ring reaches.
 #pragma once
 #include "rounds.cuh"
 
@@ -45,7 +46,7 @@ struct Producer {
         }
     }
 
-    __device__ __forceinline__ void copy(const int8_t* from, int bytes) {
+    __device__ __forceinline__ void copy(const void* from, int bytes) {
         barrier_wait(&ring.empty[place], parity);
         uint64_t* full = &ring.full[parity ? place : places + place];
         barrier_expect(full, bytes);

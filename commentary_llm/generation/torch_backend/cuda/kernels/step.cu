@@ -1,7 +1,7 @@
 // One decode step of LLaMA for up to 8 sequences as a single persistent kernel, one block a multiprocessor.
 //
-// The weights of a rank are read once, in the order they are needed, by one thread a block that runs ahead of
-// the arithmetic as far as its ring of shared memory reaches (weights depend on nothing): while blocks wait for each
+// The weights of a rank, and old keys and values, are read once, in the order they are needed, by one thread a block that
+// runs ahead of the arithmetic as far as its ring of shared memory reaches (they depend on nothing): while blocks wait for each
 // other's numbers between the products of a layer, memory keeps streaming.
 //
 //   embed ═▶ [ norm, qkv, rope, cache write ─▶ attention ─▶ out ═▶ norm, gate/up, silu ─▶ down ═▶ ] x layers ═▶ norm, head ═▶
@@ -64,6 +64,7 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
                 const int layer = number / 4, kind = number % 4;
                 const bool head = layer == step.layers;
                 producer.stream(step.matrices[head ? kHead : kind], head ? kHead : kind, head ? 0 : layer);
+                if (kind == kQkv && !head) Attention<kTokens, kDim>::stream(producer, step, layer);
             }
         } else if (threadIdx.x >= kBlock - kFinishThreads) {
             Finish<kTokens, kDim>(step, shared).run();
@@ -78,7 +79,7 @@ int round_up(int value, int multiple) { return (value + multiple - 1) / multiple
 // How a multiprocessor's shared memory is divided: what activations and sums leave belongs to the ring of weights.
 struct Plan {
     int digit_bytes, bytes, ring_stages;
-    int workers[5];
+    int workers[6];
 
     Plan(const Step& step, int tokens, int head_dim, int shared_bytes) {
         int chunks = 0;
@@ -92,8 +93,8 @@ struct Plan {
         const int fixed = digit_bytes + 4 * words + 8 * barriers;
         ring_stages = std::max(0, (shared_bytes - fixed) / (kStageBytes + 3 * 8));
         bytes = fixed + ring_stages * (kStageBytes + 3 * 8);
-        for (int kind = 0; kind < 5; ++kind) {  // see Products::product
-            const int stages = round_up(step.matrices[kind].chunks / cluster, kStageChunks) / kStageChunks;
+        for (int kind = 0; kind <= kCache; ++kind) {  // see Products::product
+            const int stages = kind == kCache ? 2 : round_up(step.matrices[kind].chunks / cluster, kStageChunks) / kStageChunks;
             workers[kind] = std::max(1, std::min(kWarps, (ring_stages - 1) / stages + 1));
         }
     }
