@@ -80,6 +80,12 @@ class EngineConfig(BaseModel):
             raise ValueError(f"expected one of {', '.join(PERSONAS)}")
         return name
 
+    @property
+    def max_batch(self) -> int:
+        """Sequences that the torch backend decodes at once: four or more, so that a cue's prompt need not wait for the
+        slots of the one before."""
+        return max(4, self.candidates)
+
     @classmethod
     def build(cls, **options: object) -> EngineConfig:
         """Like the constructor, but raises ConfigError naming every wrong option."""

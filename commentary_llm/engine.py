@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRAIN_S = 30.0
-_MIN_BATCH = 4  # KV slots: the next cue's prompt need not wait for the last one's slots
 ReportStep = Callable[[str], None]
 MakeHearing = Callable[["Recognizer"], Hearing]
 OnOpen = Callable[[Segment], None]
@@ -282,7 +281,7 @@ def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
         compute_dtype=config.compute_dtype,
         device=config.device,
         threads=config.llm_threads,
-        max_batch=max(_MIN_BATCH, config.candidates),
+        max_batch=config.max_batch,
         sizes=config.llm_sizes,
     )
 

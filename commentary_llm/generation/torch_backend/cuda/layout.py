@@ -9,7 +9,7 @@ in one piece.
     bytes of a lane:  row g, 8q…8q+3 | row g+8, 8q…8q+3 | row g, 8q+4…8q+7 | row g+8, 8q+4…8q+7
 
 A tile's chunks lie one after another. Their number is a multiple of 4 (padded with zeros), because the decode kernel
-gives each of the two or four blocks of a cluster its part of a tile's inputs.
+gives each of the four blocks of a cluster its part of a tile's inputs.
 """
 
 from __future__ import annotations

@@ -115,9 +115,10 @@ class KernelLibrary:
         self._check(code, f"asking for clusters of the step kernel for {tokens} tokens of head size {head_dim}")
         return clusters.value
 
-    def cluster_blocks(self, tokens: int) -> int:
-        """Blocks of a cluster in a step of up to `tokens`."""
-        return int(self._library.step_cluster_blocks(tokens))
+    @property
+    def cluster_blocks(self) -> int:
+        """Blocks of a cluster of the step kernel."""
+        return int(self._library.step_cluster_blocks())
 
     def launch_step(self, step: StepParameters, tokens: int, head_dim: int, clusters: int, stream: int) -> None:
         """Queues a step of up to `tokens` (1, 2, 4, 8) on a CUDA stream and returns."""

@@ -19,23 +19,21 @@ constexpr int kStageBytes = kStageChunks * kChunkBytes;  // of the ring; one cop
 constexpr int kRoundTiles = 24;            // tiles of a cluster whose sums fit shared memory at once
 constexpr int kSquareTurns = 3;            // places of the sums of squares
 constexpr int kMaxTokens = 8;
-constexpr int kMaxCluster = 4;
+// Blocks of a cluster; each takes its part of every product's inputs. Clusters of two would use every multiprocessor (of four,
+// 120 to 128 of a Hopper's 132), but to make the digits of the inputs takes longer in halves than in quarters.
+constexpr int kCluster = 4;
 constexpr int kMaxRanks = 8;
 constexpr int kPatience = 1 << 22;  // looks at a mailbox, of some 700 cycles each: about 2 s
 constexpr float kSecondDigit = 254.0f;
 // No arithmetic yields it: NVIDIA's own NaN is 0x7fffffff. A word of a mailbox that holds it has not been written yet.
 constexpr unsigned kEmpty = 0xffffffffu;
 
-// Blocks of a cluster; each takes its part of every product's inputs. Clusters of two use every multiprocessor (of four,
-// 120 to 128 of a Hopper's 132), but to make the digits of many tokens takes longer in halves than in quarters.
-__host__ __device__ constexpr int cluster_for(int tokens) { return tokens < 4 ? 2 : kMaxCluster; }
-
 // An INT8 matrix of every layer: (layers, tiles, chunks, 512) bytes in fragment order, scales (layers, tiles * 16).
 struct Matrix {
     const int8_t* weights;
     const float* scales;
     int tiles;
-    int chunks;    // a multiple of kMaxCluster, padded with zeros
+    int chunks;    // a multiple of kCluster, padded with zeros
     int inputs;    // unpadded
 };
 

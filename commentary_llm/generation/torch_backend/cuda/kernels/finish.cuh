@@ -7,7 +7,7 @@ namespace decode {
 template <int kTokens, int kDim>
 struct Finish {
     using Layout = SumLayout<kTokens>;
-    static constexpr int kCluster = Layout::kCluster, kColumnBlocks = Layout::kColumnBlocks, kValues = Layout::kValues;
+    static constexpr int kColumnBlocks = Layout::kColumnBlocks, kValues = Layout::kValues;
     static constexpr int kPairs = kTileRows / 2;
 
     const Step& step;

@@ -7,7 +7,7 @@ namespace decode {
 template <int kMost, int kDim>
 struct Forward : Attention<kMost, kDim> {
     using Base = Attention<kMost, kDim>;
-    using Base::attend, Base::half, Base::kCluster, Base::kTokens, Base::kWarpsPerToken, Base::lane, Base::part, Base::product;
+    using Base::attend, Base::half, Base::kTokens, Base::kWarpsPerToken, Base::lane, Base::part, Base::product;
     using Base::quantize, Base::shared, Base::squares_of, Base::step, Base::warp;
 
     const Boxes boxes;

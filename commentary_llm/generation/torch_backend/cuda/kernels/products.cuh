@@ -25,7 +25,6 @@ struct Shared {
 // What a tile's sums and their way to the block that finishes it look like.
 template <int kTokens>
 struct SumLayout {
-    static constexpr int kCluster = cluster_for(kTokens);
     static constexpr int kSlots = kRoundTiles / kCluster;  // tiles of a round that a block finishes
     static constexpr int kColumnBlocks = (2 * kTokens + 7) / 8;
     static constexpr int kValues = 2 * kColumnBlocks;  // of a lane: rows g and g + 8 of tokens q and q + 4, lane = 4 g + q
@@ -40,7 +39,7 @@ struct SumLayout {
 
 template <int kMost, int kDim>
 struct Products {
-    static constexpr int kTokens = kMost, kCluster = cluster_for(kMost);
+    static constexpr int kTokens = kMost;
     static constexpr int kColumns = 2 * kTokens;
     using Layout = SumLayout<kTokens>;
     static constexpr int kColumnBlocks = Layout::kColumnBlocks;

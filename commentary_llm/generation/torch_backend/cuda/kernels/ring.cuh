@@ -26,7 +26,6 @@ struct Place {
 };
 
 // A thread needs some 100 cycles for a copy, so it does nothing but wait for the place and start it.
-template <int kCluster>
 struct Producer {
     const Ring ring;
     const uint32_t places;

@@ -7,7 +7,7 @@
 //   embed ═▶ [ norm, qkv, rope, cache write ─▶ attention ─▶ out ═▶ norm, gate/up, silu ─▶ down ═▶ ] x layers ═▶ norm, head ═▶
 //            ─▶ to this rank's blocks      ═▶ to every rank's blocks (mailbox.cuh); there is no barrier
 //
-// Blocks form clusters of two or four. A cluster multiplies some neighbouring tiles of rows, each of its blocks a part of
+// Blocks form clusters of four. A cluster multiplies some neighbouring tiles of rows, each of its blocks a part of
 // the inputs: a block prepares only that part of the activations, and keeps only that part of the residual stream. The
 // parts of a tile's sums go through distributed shared memory to one block of the cluster, where warps of their own join
 // them and hand the results on, tile by tile, while the others multiply.
@@ -26,7 +26,6 @@ template <int kTokens, int kDim>
 __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Step step, int digit_bytes) {
     extern __shared__ __align__(128) uint8_t memory[];
     __shared__ Tiles tiles[5];
-    constexpr int kCluster = cluster_for(kTokens);
     const int share = step.matrices[kQkv].chunks / kCluster * kChunkInputs;
     Shared shared;
     shared.ring.tiles = tiles;
@@ -59,7 +58,7 @@ __global__ void __launch_bounds__(kBlock, 1) forward(const __grid_constant__ Ste
     asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
     if (threadIdx.x >= kThreads) {
         if (threadIdx.x == kThreads) {
-            Producer<kCluster> producer(shared.ring, step);
+            Producer producer(shared.ring, step);
             for (int number = 0; number <= 4 * step.layers; ++number) {
                 const int layer = number / 4, kind = number % 4;
                 const bool head = layer == step.layers;
@@ -84,17 +83,16 @@ struct Plan {
     Plan(const Step& step, int tokens, int head_dim, int shared_bytes) {
         int chunks = 0;
         for (const Matrix& matrix : step.matrices) chunks = std::max(chunks, matrix.chunks);
-        const int cluster = cluster_for(tokens);
-        digit_bytes = round_up(std::max(chunks / cluster * kChunkInputs * 2 * tokens, 4 * kWarps * (head_dim + 2)), 128);
-        const int share = step.matrices[kQkv].chunks / cluster * kChunkInputs;
+        digit_bytes = round_up(std::max(chunks / kCluster * kChunkInputs * 2 * tokens, 4 * kWarps * (head_dim + 2)), 128);
+        const int share = step.matrices[kQkv].chunks / kCluster * kChunkInputs;
         const int words = 2 * kRoundTiles * kTileRows * tokens + tokens * share + share + tokens * head_dim + 2 * kWarps +
-                          (kSquareTurns * cluster + 2) * tokens;
-        const int barriers = 2 * (kRoundTiles / cluster) + kSquareTurns + 1;
+                          (kSquareTurns * kCluster + 2) * tokens;
+        const int barriers = 2 * (kRoundTiles / kCluster) + kSquareTurns + 1;
         const int fixed = digit_bytes + 4 * words + 8 * barriers;
         ring_stages = std::max(0, (shared_bytes - fixed) / (kStageBytes + 3 * 8));
         bytes = fixed + ring_stages * (kStageBytes + 3 * 8);
         for (int kind = 0; kind <= kCache; ++kind) {  // see Products::product
-            const int stages = kind == kCache ? 2 : round_up(step.matrices[kind].chunks / cluster, kStageChunks) / kStageChunks;
+            const int stages = kind == kCache ? 2 : round_up(step.matrices[kind].chunks / kCluster, kStageChunks) / kStageChunks;
             workers[kind] = std::max(1, std::min(kWarps, (ring_stages - 1) / stages + 1));
         }
     }
@@ -118,8 +116,8 @@ struct Launch {
 
     Launch(const Step& step, int clusters, cudaStream_t stream) : plan(step, kTokens, kDim, shared_bytes_of_device()) {
         attribute.id = cudaLaunchAttributeClusterDimension;
-        attribute.val.clusterDim = {cluster_for(kTokens), 1, 1};
-        config.gridDim = dim3(clusters * cluster_for(kTokens));
+        attribute.val.clusterDim = {kCluster, 1, 1};
+        config.gridDim = dim3(clusters * kCluster);
         config.blockDim = dim3(kBlock);
         config.dynamicSmemBytes = plan.bytes;
         config.stream = stream;
@@ -156,7 +154,7 @@ extern "C" {
 
 int step_bytes() { return sizeof(Step); }
 
-int step_cluster_blocks(int tokens) { return cluster_for(tokens); }
+int step_cluster_blocks() { return kCluster; }
 
 // The most tokens (8, 4, 2 or 1) that a launch can take: their activations share a multiprocessor's memory with the ring.
 int step_most_tokens(const void* parameters, int head_dim) {
