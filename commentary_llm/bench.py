@@ -71,12 +71,11 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         assert engine.recognizer is not None
         results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
-        batches = (1, 2, 4, 8) if config.device == "cuda" else (1, 4)
         results["generator"] = bench_generator(
             engine.generator,
             weight_bytes_per_rank=engine.generator.weight_bytes,
             bandwidth_per_rank=copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks,
-            batches=[size for size in batches if size <= config.max_batch],
+            batches=decode_batches(config),
         )
         console.print("voice and recogniser")
         results["voice"] = _bench_voice(engine.synthesizer)
@@ -93,6 +92,12 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     _print_table(results, console)
     publish(results, args.out)
     return 0
+
+
+def decode_batches(config: EngineConfig) -> list[int]:
+    """Sizes of batches to time: those that the engine, opened with this configuration, decodes at once."""
+    sizes = (1, 2, 4, 8) if config.device == "cuda" else (1, 4)
+    return [size for size in sizes if size <= config.max_batch]
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from commentary_llm.bench import decode_batches
 from commentary_llm.cli import main
+from commentary_llm.config import EngineConfig
 from commentary_llm.generation.torch_backend.sizes import KNOWN_SIZES
 
 SMALL = {
@@ -44,3 +46,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "is not JSON" in capsys.readouterr().err
     assert main(["bench", "--random-weights", "llama-7b", "--repeats", "0"]) == 2
     assert "--repeats is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("candidates", range(1, 9))
+def test_batches_fit_the_slots_that_the_engine_opens(candidates: int) -> None:
+    # On a GPU, five candidates (the default) opened five slots, and eight were asked for.
+    config = EngineConfig(device="cuda", candidates=candidates)
+    batches = decode_batches(config)
+    assert batches[:3] == [1, 2, 4]
+    assert max(batches) <= config.max_batch >= candidates

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rank_models import SHAPES, ExactModel, RandomWeights, config_of, random_tokens
 
-from commentary_llm.generation.peers import Peers, info_of
+from commentary_llm.generation.peers import Peers, RankTimeouts, info_of
 from commentary_llm.generation.torch_backend.backend import RankBackend, TorchBackendConfig, make_backend
 from commentary_llm.generation.torch_backend.bench import TokenLoop
 from commentary_llm.generation.torch_backend.config import ModelConfig
@@ -24,7 +24,12 @@ CONTEXT, NEW_TOKENS = 512, 20
 def main(shape_name: str, device: str) -> None:
     comm = world()
     config = TorchBackendConfig(
-        Path("random"), "auto" if device == "cuda" else "float32", device, max_context=CONTEXT, max_step_tokens=64
+        Path("random"),
+        "auto" if device == "cuda" else "float32",
+        device,
+        max_context=CONTEXT,
+        max_step_tokens=64,
+        timeouts=RankTimeouts(answer_s=60.0),  # the exact model keeps rank 0's processor busy
     )
     peers = Peers(comm, config.timeouts) if comm is not None and comm.Get_size() > 1 else None
     info = info_of(peers)
