@@ -72,8 +72,9 @@ struct Forward : Attention<kMost, kDim> {
                 compute_sync();
                 take_inputs(matrix, round.kind, round.layer);
             }
-            // The places of the sums have been read, here and in the other blocks: whose tiles before need this block's part
-            // of them, which it takes here, and which this block's inputs, or finished tiles, come from.
+            // Sums that this round pushes overwrite those of the last round but one. They have been read in every block of
+            // the cluster: the inputs taken above come of them, or else the tiles that were finished here last, since every
+            // block waits here before it pushes its part of those.
             if (!first) {
                 barrier_wait(shared.finished, finished_parity);
                 finished_parity ^= 1;

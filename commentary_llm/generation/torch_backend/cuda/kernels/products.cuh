@@ -244,9 +244,9 @@ struct Products {
         }
     }
 
-    // Sums of a round's tiles over this block's part of the inputs, each tile by one warp as the producer brings it. Nobody
-    // else's place of the ring is waited for when more than a whole ring of stages lies between it and what this warp has
-    // seen (`workers` sees to it), so that the two barriers of a place tell its rounds apart.
+    // Sums of a round's tiles over this block's part of the inputs, each tile by one warp as the producer brings it. From
+    // the last stage that a warp has seen to the one for which it waits next is never more than a whole ring (`workers`
+    // sees to it): only then do the two barriers of a place tell its uses apart.
     __device__ void product(const Matrix& matrix, int tiles, int workers) {
         const int chunks = matrix.chunks / kCluster, stages = (chunks + kStageChunks - 1) / kStageChunks;
         const int group = lane / 4, quad = lane % 4;
