@@ -160,7 +160,7 @@ class DecodeStep:
         size = next(size for size in self.sizes if size >= count)
         step.count_before, step.count = step.count, count
         step.slots[:count], step.positions[:count] = list(slots), list(positions)
-        blocks = self.clusters[size] * self._kernels.cluster_blocks
+        blocks = self.clusters[size] * CLUSTER_BLOCKS
         free_blocks = blocks // (count * local.query_heads)
         splits = min(_MOST_SPLITS, MAX_TOKENS // size, free_blocks, math.ceil((max(positions) + 1) / _SPLIT_POSITIONS))
         step.splits = max(1, splits)

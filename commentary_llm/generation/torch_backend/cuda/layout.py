@@ -22,7 +22,7 @@ import torch.nn.functional as F
 TILE_ROWS = 16
 CHUNK_INPUTS = 32
 CHUNK_BYTES = TILE_ROWS * CHUNK_INPUTS
-CLUSTER_BLOCKS = 4
+CLUSTER_BLOCKS = 4  # as kCluster of device.cuh
 
 
 @dataclass(frozen=True)

@@ -115,11 +115,6 @@ class KernelLibrary:
         self._check(code, f"asking for clusters of the step kernel for {tokens} tokens of head size {head_dim}")
         return clusters.value
 
-    @property
-    def cluster_blocks(self) -> int:
-        """Blocks of a cluster of the step kernel."""
-        return int(self._library.step_cluster_blocks())
-
     def launch_step(self, step: StepParameters, tokens: int, head_dim: int, clusters: int, stream: int) -> None:
         """Queues a step of up to `tokens` (1, 2, 4, 8) on a CUDA stream and returns."""
         code = self._library.step_launch(ctypes.byref(step), tokens, head_dim, clusters, stream)

@@ -154,8 +154,6 @@ extern "C" {
 
 int step_bytes() { return sizeof(Step); }
 
-int step_cluster_blocks() { return kCluster; }
-
 // The most tokens (8, 4, 2 or 1) that a launch can take: their activations share a multiprocessor's memory with the ring.
 int step_most_tokens(const void* parameters, int head_dim) {
     for (int tokens = kMaxTokens; tokens; tokens /= 2) {
