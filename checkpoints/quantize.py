@@ -13,6 +13,7 @@ from commentary_llm.home import models_dir
 
 from .llama import TOKENIZER_FILES, check_tensors, read_config, shape_of
 from .manifest import Upstream, load_manifest, quantized_dir, tool_versions, write_artifact
+from .recipes import QUANTIZE
 from .tensors import TensorSpec, TensorWriter, read_specs
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def copy_texts(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def quantize_model(model: str, recipe: str, advance: Callable[[int], None] | None = None) -> Path:
+def quantize_model(model: str, advance: Callable[[int], None] | None = None) -> Path:
     """Quantises the imported `model` into `quantized_dir(model)`; `advance` is told the source bytes done.
 
     Holds one tensor at a time. Raises ArtifactError when the import is missing, damaged or not LLaMA.
@@ -88,7 +89,7 @@ def quantize_model(model: str, recipe: str, advance: Callable[[int], None] | Non
             kind="llama-int8",
             name=model,
             command=f"python -m checkpoints quantize --model {model}",
-            recipe=recipe,
+            recipe=QUANTIZE,
             sources=manifest.sources,
             built_from=(Upstream(kind="llama-hf", name=model, digest=manifest.digest),),
             dtype="int8",

@@ -24,6 +24,7 @@ from commentary_llm.home import shards_dir
 from .llama import LlamaShape, read_config, shape_of
 from .manifest import Padding, Upstream, load_manifest, quantized_dir, tool_versions, write_artifact
 from .quantize import WEIGHTS_FILE, copy_texts, quantized_specs
+from .recipes import SHARD
 from .tensors import TensorWriter
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def cut(source: Any, name: str, rank: int, size: int) -> torch.Tensor:
     return torch.cat([part, fill(pad_shape, dtype=part.dtype)], dim=axis)
 
 
-def shard_model(model: str, ranks: int, recipe: str, advance: Callable[[int], None] | None = None) -> Path:
+def shard_model(model: str, ranks: int, advance: Callable[[int], None] | None = None) -> Path:
     """Writes `shards_dir(model, ranks)` from `quantized_dir(model)`; `advance` is told the bytes written.
 
     Raises ArtifactError when the quantised model is missing, damaged or stale, ConfigError when `ranks` < 1.
@@ -112,7 +113,7 @@ def shard_model(model: str, ranks: int, recipe: str, advance: Callable[[int], No
             kind="llama-int8-shards",
             name=model,
             command=f"python -m checkpoints shard --model {model} --ranks {ranks}",
-            recipe=recipe,
+            recipe=SHARD,
             sources=manifest.sources,
             built_from=(*manifest.built_from, Upstream(kind="llama-int8", name=model, digest=manifest.digest)),
             dtype="int8",

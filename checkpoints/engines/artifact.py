@@ -18,11 +18,11 @@ from checkpoints.manifest import (
     Upstream,
     load_manifest,
     read_manifest,
-    recipe_of,
     tool_versions,
     write_artifact,
 )
 from checkpoints.progress import Reporter
+from checkpoints.recipes import SPEECH_ENGINES
 from commentary_llm.errors import ArtifactError
 from commentary_llm.home import models_dir
 
@@ -56,7 +56,7 @@ def build_engines(target: Target, conversion: Conversion, reporter: Reporter) ->
         kind=KIND,
         name=target.folder.name,
         command=target.command,
-        recipe=engines_recipe(),
+        recipe=SPEECH_ENGINES,
         sources=tuple(source for manifest in upstreams.values() for source in manifest.sources),
         built_from=tuple(
             Upstream(kind=manifest.kind, name=manifest.name, digest=manifest.digest) for manifest in upstreams.values()
@@ -132,12 +132,6 @@ def load_engines(folder: Path, runtime: str) -> SpeechEngines:
             f"{built_by}, or rebuild with --runtime {runtime} in `{manifest.command}`"
         )
     return SpeechEngines(folder, float(manifest.extra["window_s"]), manifest)
-
-
-def engines_recipe() -> str:
-    """Which version of the code converts and builds."""
-    here = Path(__file__).parent
-    return recipe_of(*sorted(here.glob("*.py")), here / "lines.txt")
 
 
 def imported(name: str) -> Path:

@@ -12,10 +12,11 @@ from pathlib import Path
 import onnx
 
 from asr_tts.runtime.onnxruntime_cuda import CONVERT_COMMAND
-from checkpoints.engines.artifact import SpeechEngines, engines_recipe
+from checkpoints.engines.artifact import SpeechEngines
 from checkpoints.engines.convert import ASR_FILES, TTS_FILES, Conversion, convert
 from checkpoints.manifest import Kind, Upstream, load_manifest, read_manifest, tool_versions, write_artifact
 from checkpoints.progress import Reporter
+from checkpoints.recipes import SPEECH_ENGINES
 
 KIND: Kind = "speech-graphs"
 
@@ -31,7 +32,7 @@ def convert_graphs(folder: Path, conversion: Conversion, command: str, reporter:
         kind=KIND,
         name=folder.name,
         command=command,
-        recipe=engines_recipe(),
+        recipe=SPEECH_ENGINES,
         sources=tuple(source for manifest in upstreams for source in manifest.sources),
         built_from=tuple(
             Upstream(kind=manifest.kind, name=manifest.name, digest=manifest.digest) for manifest in upstreams

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from checkpoints.llama import TOKENIZER_FILES, read_config, shape_of
-from checkpoints.manifest import Upstream, load_manifest, recipe_of, tool_versions, write_artifact
+from checkpoints.manifest import Upstream, load_manifest, tool_versions, write_artifact
 from checkpoints.progress import Reporter
+from checkpoints.recipes import TENSORRT_LLM_ENGINES
 from commentary_llm.errors import CommentaryError, ConfigError, EngineError
 from commentary_llm.generation.peers import Peers, RankTimeouts
 from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir
@@ -28,7 +29,6 @@ from .source import check_divisible, link_source
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-_HERE = Path(__file__).parent
 _TEXT_BYTES = 4096
 _PLACE_TAG, _HOST_TAG, _STEP_TAG = 21, 22, 23
 _BUILD_S = 2 * 3600.0  # a 70B model on one GPU takes about an hour
@@ -163,7 +163,7 @@ def _open(
             kind=ENGINE_KIND,
             name=model,
             command=options.command(model, team.ranks),
-            recipe=recipe_of(*sorted(_HERE.glob("*.py"))),
+            recipe=TENSORRT_LLM_ENGINES,
             sources=manifest.sources,
             built_from=(Upstream(kind="llama-hf", name=model, digest=manifest.digest),),
             tools={**tool_versions("torch", "transformers"), **versions},

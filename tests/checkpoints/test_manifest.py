@@ -16,10 +16,12 @@ from checkpoints.build import SETUP_COMMAND, ensure_quantized, ensure_shards, im
 from checkpoints.llama import LlamaShape
 from checkpoints.manifest import Source, load_manifest, quantized_dir, read_manifest, write_artifact
 from checkpoints.progress import Reporter
+from checkpoints.recipes import RECIPES, SHARD, Recipe
 from commentary_llm.errors import ArtifactError, OutputError
 from commentary_llm.home import models_dir, shards_dir
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
+RECIPE = Recipe("voice", 1)
 SOURCE = Source(name="voice==1", sha256="0" * 64, licence="MIT")
 
 
@@ -29,7 +31,7 @@ def make_artifact(target: Path, text: str = "weights", command: str = "rebuild m
         kind="piper-onnx",
         name="voice",
         command=command,
-        recipe="r1",
+        recipe=RECIPE,
         sources=(SOURCE,),
         tools={},
         dtype="float32",
@@ -133,10 +135,28 @@ def test_shards_alone_can_be_loaded(own_home: Path, make_model) -> None:
 
 def test_reasons_to_build_again(tmp_path: Path) -> None:
     target = make_artifact(tmp_path / "voice")
-    assert whats_wrong(target, "piper-onnx", "r1", (SOURCE,)) is None
-    assert "another version of this program" in (whats_wrong(target, "piper-onnx", "r2", (SOURCE,)) or "")
+    assert whats_wrong(target, "piper-onnx", RECIPE, (SOURCE,)) is None
+    newer = Recipe("voice", 2)
+    assert "another version of this program" in (whats_wrong(target, "piper-onnx", newer, (SOURCE,)) or "")
     other = SOURCE.model_copy(update={"name": "voice==2"})
-    assert "not from voice==2" in (whats_wrong(target, "piper-onnx", "r1", (other,)) or "")
+    assert "not from voice==2" in (whats_wrong(target, "piper-onnx", RECIPE, (other,)) or "")
+
+
+def test_what_the_hashes_of_old_built_is_not_built_again(own_home: Path, make_model) -> None:
+    import_llm(make_model(SHAPE), "tiny", Reporter())
+    shards = ensure_shards("tiny", 2, Reporter())
+    (old,) = SHARD.same_as
+    edit(shards, f'"{SHARD}"', f'"{old}"')
+    assert whats_wrong(shards, "llama-int8-shards", SHARD, ranks=2) is None
+    edit(shards, f'"{old}"', '"0123456789abcdef"')
+    assert "another version of this program" in (whats_wrong(shards, "llama-int8-shards", SHARD, ranks=2) or "")
+
+
+def test_no_recipe_stands_for_another() -> None:
+    recorded = [name for recipe in RECIPES for name in (str(recipe), *recipe.same_as)]
+    assert len(set(recorded)) == len(recorded)
+    assert all(recipe.made(str(recipe)) for recipe in RECIPES)
+    assert not Recipe("shard", 2).made("shard-1")
 
 
 def test_failed_build_leaves_the_old_artifact(tmp_path: Path) -> None:
@@ -144,7 +164,7 @@ def test_failed_build_leaves_the_old_artifact(tmp_path: Path) -> None:
 
     def fail() -> None:
         with write_artifact(
-            target, kind="piper-onnx", name="v", command="c", recipe="r", sources=(), tools={}, dtype="x"
+            target, kind="piper-onnx", name="v", command="c", recipe=RECIPE, sources=(), tools={}, dtype="x"
         ) as artifact:
             (artifact.directory / "a.bin").write_text("half")
             raise RuntimeError("half-way")
@@ -161,8 +181,9 @@ def test_killed_build_is_never_used_and_cleaned_away(tmp_path: Path) -> None:
         "import os, sys, signal\n"
         "from pathlib import Path\n"
         "from checkpoints.manifest import write_artifact\n"
-        "with write_artifact(Path(sys.argv[1]), kind='piper-onnx', name='v', command='c', recipe='r', sources=(),\n"
-        "                    tools={}, dtype='x') as artifact:\n"
+        "from checkpoints.recipes import Recipe\n"
+        "with write_artifact(Path(sys.argv[1]), kind='piper-onnx', name='v', command='c',\n"
+        "                    recipe=Recipe('r', 1), sources=(), tools={}, dtype='x') as artifact:\n"
         "    (artifact.directory / 'a.bin').write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

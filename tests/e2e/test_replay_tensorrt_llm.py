@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from checkpoints.importers.hf import import_hf
 from checkpoints.llama import TOKENIZER_FILES
 from checkpoints.manifest import write_artifact
+from checkpoints.recipes import IMPORT
 from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, clips_dir, models_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
@@ -58,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         kind="llama-hf",
         name=MODEL,
         command="python -m checkpoints import-llm",
-        recipe="test",
+        recipe=IMPORT,
         sources=(),
         dtype="F16",
         tools={},

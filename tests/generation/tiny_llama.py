@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from checkpoints.importers.hf import import_hf
 from checkpoints.manifest import write_artifact
 from checkpoints.quantize import dequantize_rows, quantize_model
+from checkpoints.recipes import IMPORT
 from checkpoints.shard import shard_model
 from commentary_llm.home import models_dir
 
@@ -68,14 +69,14 @@ def make_model(directory: Path, kind: str, ranks: tuple[int, ...] = (1, 2, 3, 4)
             kind="llama-hf",
             name=kind,
             command="python -m checkpoints import",
-            recipe="test",
+            recipe=IMPORT,
             sources=(),
             dtype="F32",
             tools={},
         ) as artifact:
             import_hf(source, artifact.directory)
-        quantize_model(kind, "test")
-        return {count: shard_model(kind, count, "test") for count in ranks}
+        quantize_model(kind)
+        return {count: shard_model(kind, count) for count in ranks}
 
 
 def _write_source(source: Path, kind: str) -> None:

@@ -16,6 +16,7 @@ from mpi_job import JobResult, run_ranks
 
 from checkpoints.importers.hf import import_hf
 from checkpoints.manifest import write_artifact
+from checkpoints.recipes import IMPORT
 from checkpoints.tensorrt_llm.machine import not_installed, visible_gpus
 from checkpoints.tensors import read_specs
 
@@ -66,7 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         kind="llama-hf",
         name=MODEL,
         command="python -m checkpoints import-llm",
-        recipe="test",
+        recipe=IMPORT,
         sources=(),
         dtype="F16",
         tools={},

@@ -6,11 +6,19 @@ import pytest
 
 from checkpoints.engines.graphs import KIND, load_graphs
 from checkpoints.manifest import write_artifact
+from checkpoints.recipes import SPEECH_ENGINES
 from commentary_llm.errors import ArtifactError
 
 
 def test_a_stage_reads_every_byte_of_its_own(tmp_path: Path) -> None:
-    options = {"name": "graphs", "command": "make them", "recipe": "test", "sources": (), "tools": {}, "dtype": "fp32"}
+    options = {
+        "name": "graphs",
+        "command": "make them",
+        "recipe": SPEECH_ENGINES,
+        "sources": (),
+        "tools": {},
+        "dtype": "fp32",
+    }
     with write_artifact(tmp_path / "graphs", kind=KIND, **options) as artifact:
         for stage in ("asr", "tts"):
             (artifact.directory / stage).mkdir()

@@ -13,6 +13,7 @@ from checkpoints.engines.convert import Conversion, Converted
 from checkpoints.engines.half import to_half
 from checkpoints.manifest import Upstream, load_manifest, write_artifact
 from checkpoints.progress import Reporter
+from checkpoints.recipes import SPEECH_ENGINES
 from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
 
 
@@ -58,7 +59,7 @@ def test_report_measures_the_converted_networks(
         kind="speech-engines",
         name="engines",
         command="rebuild",
-        recipe="",
+        recipe=SPEECH_ENGINES,
         sources=(),
         built_from=tuple(Upstream(kind=m.kind, name=m.name, digest=m.digest) for m in upstreams),
         tools={},
