@@ -8,15 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from commentary_llm.errors import CommentaryError, InputError
-from commentary_llm.home import LLM_MODEL, commentary_home
-
-from . import build
-from .engines import command as speech_engines
-from .fetch import PACKAGES, fetch
-from .progress import Reporter
-from .tensorrt_llm import command as tensorrt_llm
-from .verify import Finding, verify
+from checkpoints import build
+from checkpoints.engines import command as speech_engines
+from checkpoints.fetch import PACKAGES, fetch
+from checkpoints.progress import Reporter
+from checkpoints.tensorrt_llm import command as tensorrt_llm
+from checkpoints.verify import Finding, verify
+from commentary_llm.ground.errors import CommentaryError, InputError
+from commentary_llm.ground.home import LLM_MODEL, commentary_home
 
 _MEGABYTE = 1_000_000
 _INTERRUPTED = 130  # what shells report for SIGINT
@@ -134,7 +133,7 @@ def _print_table(findings: list[Finding]) -> None:
 
 
 def _perplexity(args: argparse.Namespace, reporter: Reporter) -> int:
-    from .perplexity import compare
+    from checkpoints.perplexity import compare
 
     texts = []
     for path in args.text:

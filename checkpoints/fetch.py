@@ -16,11 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import downloads_dir
-
-from .manifest import Source, sha256_file
-from .progress import Reporter
+from checkpoints.progress import Reporter
+from commentary_llm.artifacts.manifest import Source, sha256_file
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.home import downloads_dir
 
 _POLL_S = 0.1
 _STALL_LIMIT_S = 300.0  # pip's own retries give up within 5 x 15 s; past this the process itself hangs

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from commentary_llm.errors import InputError
-from commentary_llm.home import models_dir
-
-from .manifest import load_manifest, quantized_dir
-from .quantize import WEIGHTS_FILE, dequantize_rows
+from checkpoints.quantize import WEIGHTS_FILE, dequantize_rows
+from commentary_llm.artifacts.manifest import load_manifest, quantized_dir
+from commentary_llm.ground.errors import InputError
+from commentary_llm.ground.home import models_dir
 
 if TYPE_CHECKING:
     import torch

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from commentary_llm.home import models_dir
-
-from .llama import TOKENIZER_FILES, check_tensors, read_config, shape_of
-from .manifest import Upstream, load_manifest, quantized_dir, tool_versions, write_artifact
-from .recipes import QUANTIZE
-from .tensors import TensorSpec, TensorWriter, read_specs
+from checkpoints.recipes import QUANTIZE
+from checkpoints.tensors import TensorWriter
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.llama import TOKENIZER_FILES, check_tensors, read_config, shape_of
+from commentary_llm.artifacts.manifest import Upstream, load_manifest, quantized_dir
+from commentary_llm.artifacts.tensors import TensorSpec, read_specs
+from commentary_llm.ground.home import models_dir
 
 if TYPE_CHECKING:
     import torch

@@ -12,66 +12,22 @@ padded head are 0, so it adds nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
-from commentary_llm.errors import ConfigError
-from commentary_llm.home import shards_dir
-
-from .llama import LlamaShape, read_config, shape_of
-from .manifest import Padding, Upstream, load_manifest, quantized_dir, tool_versions, write_artifact
-from .quantize import WEIGHTS_FILE, copy_texts, quantized_specs
-from .recipes import SHARD
-from .tensors import TensorWriter
+from checkpoints.quantize import WEIGHTS_FILE, copy_texts, quantized_specs
+from checkpoints.recipes import SHARD
+from checkpoints.tensors import TensorWriter
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.llama import read_config, shape_of
+from commentary_llm.artifacts.manifest import Upstream, load_manifest, quantized_dir
+from commentary_llm.artifacts.rank_share import padding_for, rank_shape, split_axis
+from commentary_llm.ground.home import shards_dir
 
 if TYPE_CHECKING:
     import torch
-
-_ROW_PARALLEL = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def padding_for(shape: LlamaShape, ranks: int) -> Padding:
-    """What has to be padded so that heads, intermediate size and vocabulary divide by `ranks`."""
-    if ranks < 1:
-        raise ConfigError(f"ranks is {ranks}, expected 1 or more")
-    kv_heads = _round_up(shape.kv_heads, ranks)
-    return Padding(
-        query_heads=shape.query_heads,
-        padded_query_heads=kv_heads * (shape.query_heads // shape.kv_heads),
-        kv_heads=shape.kv_heads,
-        padded_kv_heads=kv_heads,
-        intermediate=shape.intermediate,
-        padded_intermediate=_round_up(shape.intermediate, ranks),
-        vocabulary=shape.vocabulary,
-        padded_vocabulary=_round_up(shape.vocabulary, ranks),
-    )
-
-
-def rank_shape(shape: LlamaShape, ranks: int) -> LlamaShape:
-    """The sizes one rank holds; the same for every rank."""
-    padding = padding_for(shape, ranks)
-    return replace(
-        shape,
-        query_heads=padding.padded_query_heads // ranks,
-        kv_heads=padding.padded_kv_heads // ranks,
-        intermediate=padding.padded_intermediate // ranks,
-        vocabulary=padding.padded_vocabulary // ranks,
-    )
-
-
-def split_axis(name: str) -> int | None:
-    """Along which axis a tensor (weight or scale) is split between ranks; None: whole on every rank."""
-    weight = name.removesuffix("_scale")
-    if weight.endswith(_ROW_PARALLEL):
-        return None if name.endswith("_scale") else 1
-    return None if "norm" in name else 0
 
 
 def cut(source: Any, name: str, rank: int, size: int) -> torch.Tensor:

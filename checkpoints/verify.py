@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, commentary_home, models_dir
-
-from .build import SETUP_COMMAND
-from .fetch import PACKAGES, WeightPackage
-from .manifest import load_manifest, quantized_dir, sha256_file
-from .progress import Reporter
+from checkpoints.fetch import PACKAGES, WeightPackage
+from checkpoints.progress import Reporter
+from commentary_llm.artifacts.manifest import load_manifest, quantized_dir, sha256_file
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, commentary_home, models_dir
+from commentary_llm.ground.mend import SETUP_COMMAND
 
 
 @dataclass(frozen=True)

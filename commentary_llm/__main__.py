@@ -1,6 +1,6 @@
 """`python -m commentary_llm`."""
 
-from commentary_llm.cli import main
-from commentary_llm.ranks import leave
+from commentary_llm.commands.cli import main
+from commentary_llm.ground.world import leave
 
 leave(main)

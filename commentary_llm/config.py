@@ -8,16 +8,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from commentary_llm.errors import ConfigError
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
+from commentary_llm.language.en.personas import PERSONAS
 from commentary_llm.match import MatchInfo
-from commentary_llm.script.personas import PERSONAS
 
 
 class EngineConfig(BaseModel):
     """Configuration of one engine, the same on every rank. Frozen; unknown keys are errors.
 
-    `match` is needed on rank 0 only. Model names are folders below the cache (`commentary_llm.home`), or paths.
+    `match` is needed on rank 0 only. Model names are folders below the cache (`commentary_llm.ground.home`), or paths.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

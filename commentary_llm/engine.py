@@ -24,38 +24,41 @@ import numpy as np
 
 from asr_tts.recognizer.listener import Listener
 from asr_tts.synthesizer.clips import ClipCache
-from checkpoints.manifest import load_manifest
+from commentary_llm.artifacts.manifest import load_manifest
 from commentary_llm.config import EngineConfig, artifact_path
-from commentary_llm.device_turn import DeviceTurn
-from commentary_llm.errors import ConfigError
+from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
-from commentary_llm.generation.tensorrt_llm_backend.config import TensorRTLLMConfig
-from commentary_llm.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
+from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
+from commentary_llm.ground.clock import StreamClock
+from commentary_llm.ground.device_turn import DeviceTurn
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.ground.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
+from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.world import world
+from commentary_llm.language.en.gate import FactGate
+from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
+from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.en.personas import persona
+from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
-from commentary_llm.metrics import Metrics
-from commentary_llm.pipeline.branches import Branches
-from commentary_llm.pipeline.clock import StreamClock
-from commentary_llm.pipeline.flow import Flow, Sink
-from commentary_llm.pipeline.hearing import Hearing, LiveHearing, Silence
-from commentary_llm.pipeline.job import CueHandle
-from commentary_llm.pipeline.sound_bank import prepare_sounds
-from commentary_llm.pipeline.speaker import Speaker
-from commentary_llm.pipeline.timeline import Segment, SpeechTimeline
-from commentary_llm.pipeline.writer import LineWriter, TextBudget
-from commentary_llm.ranks import world
-from commentary_llm.script import Director, FactGate, LineHistory, PromptBuilder, TemplateWriter
-from commentary_llm.script.history import WHOLE_MATCH_S
-from commentary_llm.script.openers import OpenerBook
-from commentary_llm.script.personas import persona
+from commentary_llm.session.branches import Branches
+from commentary_llm.session.flow import Flow, Sink
+from commentary_llm.session.hearing import Hearing, LiveHearing, Silence
+from commentary_llm.session.job import CueHandle
+from commentary_llm.session.sound_bank import prepare_sounds
+from commentary_llm.session.speaker import Speaker
+from commentary_llm.session.timeline import Segment, SpeechTimeline
+from commentary_llm.session.writer import LineWriter, TextBudget
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from asr_tts.interfaces import Recognizer, Synthesizer
-    from checkpoints.engines.artifact import SpeechEngines
-    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+    from commentary_llm.artifacts.speech_engines import SpeechEngines
+    from commentary_llm.generation.torch.backend import TorchBackendConfig
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +277,7 @@ class CommentaryEngine:
 
 
 def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
-    from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
+    from commentary_llm.generation.torch.backend import TorchBackendConfig
 
     return TorchBackendConfig(
         shards=shards_dir(config.llm, ranks),
@@ -335,7 +338,7 @@ def _built_for_gpu(config: EngineConfig, stage: str) -> SpeechEngines | None:
     # Imported here: it brings onnx, which takes long to load and is of no use without a GPU.
     if config.speech_runtime == "onnxruntime":
         from asr_tts.runtime.onnxruntime_cuda import check_library
-        from checkpoints.engines.graphs import load_graphs
+        from commentary_llm.artifacts.speech_engines import load_graphs
 
         check_library()
         folder = speech_graphs_dir(config.asr, config.tts) if given is None else Path(given).expanduser().absolute()
@@ -346,6 +349,6 @@ def _built_for_gpu(config: EngineConfig, stage: str) -> SpeechEngines | None:
             f"`python -m checkpoints engines build --runtime {config.speech_runtime} --compute-capability X.Y` "
             "builds them"
         )
-    from checkpoints.engines.artifact import load_engines
+    from commentary_llm.artifacts.speech_engines import load_engines
 
     return load_engines(Path(given).expanduser().absolute(), config.speech_runtime)

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
 from commentary_llm.match import MatchInfo, Player, Team
 
 REPO = Path(__file__).resolve().parent.parent

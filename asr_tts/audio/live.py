@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 
 from asr_tts.audio.reader import mono_samples
-from commentary_llm.errors import InputError, OutputError
+from commentary_llm.ground.errors import InputError, OutputError
 
 RATE_HZ = 16_000
 

@@ -27,7 +27,7 @@ from asr_tts.audio.levels import gain_of
 from asr_tts.audio.limiter import TruePeakLimiter
 from asr_tts.audio.loudness import LoudnessMeter, true_peak_envelope
 from asr_tts.audio.writer import WavWriter
-from commentary_llm.errors import InputError, OutputError
+from commentary_llm.ground.errors import InputError, OutputError
 
 TARGET_LUFS = -23.0
 CEILING_DBTP = -1.0

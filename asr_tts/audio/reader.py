@@ -12,7 +12,7 @@ import av.container
 import numpy as np
 import soxr
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 
 # Decoded and thrown away before a window: a codec's first frames after a seek lean on frames it has not seen
 # (Opus asks for 80 ms, MP3's bit reservoir reaches some 10 frames back).

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
-from commentary_llm.errors import OutputError
+from commentary_llm.ground.errors import OutputError
 
 
 class WavWriter:

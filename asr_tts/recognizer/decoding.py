@@ -11,7 +11,7 @@ import numpy as np
 from asr_tts.interfaces import SpeechRuntime, Tensor
 from asr_tts.recognizer.cache import open_cache
 from asr_tts.recognizer.model_config import WhisperConfig
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 # A phrase heard this often in a row is the decoder going in circles: it never stops by itself.
 LOOP_REPEATS = 4

@@ -15,7 +15,7 @@ from asr_tts.audio.ring_buffer import RingBuffer
 from asr_tts.interfaces import Recognizer, Transcript
 from asr_tts.recognizer.features import SAMPLE_RATE_HZ
 from asr_tts.recognizer.stitch import stitch
-from commentary_llm.errors import ConfigError, EngineError
+from commentary_llm.ground.errors import ConfigError, EngineError
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asr_tts.audio.reader import AudioReader
 from asr_tts.interfaces import Recognizer, Transcript
 from asr_tts.recognizer.features import SAMPLE_RATE_HZ
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 
 
 def transcribe_around(

@@ -16,7 +16,7 @@ from asr_tts.recognizer.features import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
 from asr_tts.recognizer.model_config import WhisperConfig
 from asr_tts.recognizer.word_error import normalise_words
 from asr_tts.runtime import network_file, open_runtime
-from commentary_llm.errors import ArtifactError, InputError
+from commentary_llm.ground.errors import ArtifactError, InputError
 
 # Whisper learned to stop in the silence after the words: a window full to its edge makes it repeat itself.
 TAIL_S = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asr_tts.interfaces import SpeechRuntime
-from commentary_llm.errors import ConfigError
+from commentary_llm.ground.errors import ConfigError
 
 RUNTIME_KINDS = ("onnxruntime", "tensorrt", "tensorrt_rtx")
 VOICE_STAGE = "tts"  # somebody waits for what it makes; on a GPU all other stages take what it leaves

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asr_tts.runtime import VOICE_STAGE
-from commentary_llm.errors import ConfigError, EngineError
+from commentary_llm.ground.errors import ConfigError, EngineError
 
 _INSTALL = "install it with `pip install 'commentary-llm[gpu]'` (or `[rtx]`, `[tensorrt]`)"
 

@@ -15,7 +15,7 @@ from asr_tts.runtime.cuda import BufferPool, DeviceBuffer, Graph, PinnedArray, S
 from asr_tts.runtime.feeds import check_feeds
 from asr_tts.runtime.network import Network
 from asr_tts.runtime.profiles import Profile, zeros
-from commentary_llm.errors import EngineError
+from commentary_llm.ground.errors import EngineError
 
 log = logging.getLogger(__name__)
 # Two lines or windows may be under way at once: one computes while the other's arrays are copied and checked.

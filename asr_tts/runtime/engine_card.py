@@ -15,9 +15,8 @@ import numpy as np
 
 from asr_tts.interfaces import TensorSpec
 from asr_tts.runtime.profiles import Profile
-from commentary_llm.errors import ArtifactError
-
-BUILD_COMMAND = "python -m checkpoints engines build"
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.mend import BUILD_ENGINES_COMMAND
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class EngineCard:
             return cls(**fields)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArtifactError(
-                f"{path}: cannot be read ({error!r}); build the engines with `{BUILD_COMMAND}`"
+                f"{path}: cannot be read ({error!r}); build the engines with `{BUILD_ENGINES_COMMAND}`"
             ) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from asr_tts.interfaces import Tensor, TensorSpec
 from asr_tts.runtime.profiles import Profile, profile_of
-from commentary_llm.errors import EngineError
+from commentary_llm.ground.errors import EngineError
 
 
 def check_feeds(

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from commentary_llm.errors import EngineError
+from commentary_llm.ground.errors import EngineError
 
 log = logging.getLogger(__name__)
 

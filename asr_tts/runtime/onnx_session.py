@@ -10,7 +10,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from asr_tts.interfaces import TensorSpec
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 # ONNX Runtime's exceptions share no base of their own below Exception; what its C++ throws besides is a RuntimeError.
 ORT_ERRORS: tuple[type[Exception], ...] = (

@@ -19,10 +19,10 @@ from asr_tts.runtime.cuda import Stage
 from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, DeviceNetwork
 from asr_tts.runtime.onnx_session import ORT_ERRORS, check_file, precision_of, session_options, specs_of
 from asr_tts.runtime.profiles import METADATA_KEY, parse_profiles, zeros
-from commentary_llm.errors import ArtifactError, ConfigError, EngineError
+from commentary_llm.ground.errors import ArtifactError, ConfigError, EngineError
+from commentary_llm.ground.mend import CONVERT_GRAPHS_COMMAND
 
 log = logging.getLogger(__name__)
-CONVERT_COMMAND = "python -m checkpoints engines convert"
 # Both packages install the same files: whichever comes last wins, and removing either leaves a broken one.
 INSTALL_COMMAND = "pip uninstall --yes onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu==1.31.1"
 _PROVIDER = "CUDAExecutionProvider"
@@ -75,7 +75,7 @@ class OnnxCudaRuntime(DeviceNetwork):
         if not self._profiles:
             raise ArtifactError(
                 f"network {self._name!r}: {path} takes inputs of any shape, and a GPU runs fixed ones; convert it with "
-                f"`{CONVERT_COMMAND}`"
+                f"`{CONVERT_GRAPHS_COMMAND}`"
             )
         self._contexts = ContextPool(self._stage, self._inputs, self._profiles, self._new_context, contexts)
         log.info("network %r: %d MB of GPU memory", self._name, (free_bytes - cuda.free_bytes) // 1_000_000)
@@ -127,7 +127,7 @@ def _open_session(network: str, path: Path, stream: int) -> Any:
             ) from error
         raise ArtifactError(
             f"network {network!r}: {path} does not load on the GPU in ONNX Runtime {onnxruntime.__version__}: {error}; "
-            f"`{CONVERT_COMMAND}` makes it anew"
+            f"`{CONVERT_GRAPHS_COMMAND}` makes it anew"
         ) from error
     assert session.get_providers()[0] == _PROVIDER
     return session

@@ -12,7 +12,7 @@ from asr_tts.runtime.feeds import check_feeds
 from asr_tts.runtime.network import Network
 from asr_tts.runtime.onnx_session import ORT_ERRORS, check_file, precision_of, session_options, specs_of
 from asr_tts.runtime.profiles import METADATA_KEY, parse_profiles, zeros
-from commentary_llm.errors import ArtifactError, ConfigError, EngineError
+from commentary_llm.ground.errors import ArtifactError, ConfigError, EngineError
 
 
 class OnnxRuntime(Network):

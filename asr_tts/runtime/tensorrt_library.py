@@ -7,7 +7,7 @@ import importlib
 import logging
 from typing import Any
 
-from commentary_llm.errors import ConfigError
+from commentary_llm.ground.errors import ConfigError
 
 log = logging.getLogger(__name__)
 EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}

@@ -11,11 +11,12 @@ import numpy as np
 from asr_tts.interfaces import TensorSpec
 from asr_tts.runtime.cuda import Cuda, Stage
 from asr_tts.runtime.device_context import CONTEXTS, ContextPool, DeviceContext, DeviceNetwork
-from asr_tts.runtime.engine_card import BUILD_COMMAND, EngineCard, tensor_specs
+from asr_tts.runtime.engine_card import EngineCard, tensor_specs
 from asr_tts.runtime.jit_cache import JitCache
 from asr_tts.runtime.profiles import Profile
 from asr_tts.runtime.tensorrt_library import Library, open_library
-from commentary_llm.errors import ArtifactError, EngineError
+from commentary_llm.ground.errors import ArtifactError, EngineError
+from commentary_llm.ground.mend import BUILD_ENGINES_COMMAND
 
 
 class TensorRtRuntime(DeviceNetwork):
@@ -35,7 +36,9 @@ class TensorRtRuntime(DeviceNetwork):
         path = Path(path)
         self._name = name or path.stem
         if not path.is_file():
-            raise ArtifactError(f"network {self._name!r}: no file {path}; build the engines with `{BUILD_COMMAND}`")
+            raise ArtifactError(
+                f"network {self._name!r}: no file {path}; build the engines with `{BUILD_ENGINES_COMMAND}`"
+            )
         card = EngineCard.read(path)
         if card.library != kind:
             raise refusal(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_tts.synthesizer.letters import strip_accents
-from commentary_llm.errors import EngineError
+from commentary_llm.ground.errors import EngineError
 
 _BEGIN, _END, _PAD = "^", "$", "_"
 _PAUSES = ".,!?;:"

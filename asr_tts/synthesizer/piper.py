@@ -27,8 +27,8 @@ from asr_tts.synthesizer.vits import (
     Latent,
     VitsVoice,
 )
-from commentary_llm.device_turn import DeviceTurn
-from commentary_llm.errors import InputError
+from commentary_llm.ground.device_turn import DeviceTurn
+from commentary_llm.ground.errors import InputError
 
 NEUTRAL_STYLE = SpeechStyle()
 _KNEE = 0.8  # samples above are bent toward 1, never past it

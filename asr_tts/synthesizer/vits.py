@@ -15,7 +15,7 @@ import numpy as np
 
 from asr_tts.interfaces import SpeechRuntime
 from asr_tts.runtime import VOICE_STAGE, network_file, open_runtime
-from commentary_llm.errors import ArtifactError, EngineError
+from commentary_llm.ground.errors import ArtifactError, EngineError
 
 # 12 frames (139 ms at 22,050 Hz) decode in under 10 ms on one core and last longer than the next chunk takes.
 FIRST_CHUNK_FRAMES = 12

@@ -8,25 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_tts.runtime.engine_card import BUILD_COMMAND
 from asr_tts.runtime.tensorrt_library import open_library
 from checkpoints.engines.builder import build_engine, check_target, node_types
 from checkpoints.engines.convert import ASR_FILES, TTS_FILES, Conversion, convert
-from checkpoints.manifest import (
-    Kind,
-    Manifest,
-    Upstream,
-    load_manifest,
-    read_manifest,
-    tool_versions,
-    write_artifact,
-)
 from checkpoints.progress import Reporter
 from checkpoints.recipes import SPEECH_ENGINES
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import models_dir
-
-KIND: Kind = "speech-engines"
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.manifest import Upstream, load_manifest
+from commentary_llm.artifacts.speech_engines import ENGINES_KIND
+from commentary_llm.ground.home import models_dir
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ def build_engines(target: Target, conversion: Conversion, reporter: Reporter) ->
     packages = ("tensorrt", "tensorrt-rtx", "onnx", "onnxruntime", "numpy")
     with write_artifact(
         target.folder,
-        kind=KIND,
+        kind=ENGINES_KIND,
         name=target.folder.name,
         command=target.command,
         recipe=SPEECH_ENGINES,
@@ -106,32 +96,6 @@ def build_engines(target: Target, conversion: Conversion, reporter: Reporter) ->
             networks=described,
         )
     return target.folder
-
-
-@dataclass(frozen=True)
-class SpeechEngines:
-    """A checked folder: `asr` and `tts` below it open with the runtime they were built for."""
-
-    folder: Path
-    window_s: float  # of the recogniser
-    manifest: Manifest
-
-
-def load_engines(folder: Path, runtime: str) -> SpeechEngines:
-    """Engines that are whole and built for `runtime`.
-
-    The engine files' own hashes, the library's version and the GPU are checked when `open_runtime` loads them; every
-    byte of the other files is checked here. Raises ArtifactError naming both sides and the command that rebuilds.
-    """
-    others = [name for name in read_manifest(folder, BUILD_COMMAND).files if not name.endswith(".engine")]
-    manifest = load_manifest(folder, kind=KIND, hash_files=others, command=BUILD_COMMAND)
-    built_by = manifest.extra["runtime"]
-    if built_by != runtime:
-        raise ArtifactError(
-            f"{folder}: built for the speech runtime {built_by}, {runtime} was asked for. Choose the speech runtime "
-            f"{built_by}, or rebuild with --runtime {runtime} in `{manifest.command}`"
-        )
-    return SpeechEngines(folder, float(manifest.extra["window_s"]), manifest)
 
 
 def imported(name: str) -> Path:

@@ -14,7 +14,7 @@ import onnx
 from asr_tts.runtime.engine_card import EngineCard
 from asr_tts.runtime.profiles import METADATA_KEY, parse_profiles
 from asr_tts.runtime.tensorrt_library import Library
-from commentary_llm.errors import ArtifactError, ConfigError
+from commentary_llm.ground.errors import ArtifactError, ConfigError
 
 # What TensorRT-RTX 1.7 compiles for on a machine without a GPU; `tensorrt` builds for the GPU at hand.
 COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from checkpoints.progress import Reporter
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, speech_engines_dir, speech_graphs_dir
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, speech_engines_dir, speech_graphs_dir
 
 _MEGABYTE = 1_000_000
 _RUNTIMES = ("tensorrt_rtx", "tensorrt")
@@ -87,8 +87,8 @@ def _compute_capability(text: str) -> str:
 
 
 def _build(args: argparse.Namespace, reporter: Reporter) -> int:
-    from .artifact import Target, build_engines, imported
-    from .convert import Conversion
+    from checkpoints.engines.artifact import Target, build_engines, imported
+    from checkpoints.engines.convert import Conversion
 
     folder = args.out or speech_engines_dir(args.runtime, args.compute_capability, args.precision)
     command = "python -m checkpoints engines build " + shlex.join(
@@ -106,26 +106,24 @@ def _build(args: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _convert(args: argparse.Namespace, reporter: Reporter) -> int:
-    from asr_tts.runtime.onnxruntime_cuda import CONVERT_COMMAND
-
-    from .artifact import imported
-    from .convert import Conversion
-    from .graphs import convert_graphs
+    from checkpoints.engines.artifact import imported
+    from checkpoints.engines.convert import Conversion
+    from checkpoints.engines.graphs import convert_graphs
+    from commentary_llm.ground.mend import CONVERT_GRAPHS_COMMAND
 
     folder = args.out or speech_graphs_dir(args.asr, args.tts)
-    command = f"{CONVERT_COMMAND} {shlex.join(_shape_options(args, folder))}"
+    command = f"{CONVERT_GRAPHS_COMMAND} {shlex.join(_shape_options(args, folder))}"
     conversion = Conversion(imported(args.asr), imported(args.tts), "fp32", args.window_s, args.text_ids)
     print(convert_graphs(folder.expanduser().absolute(), conversion, command, reporter))
     return 0
 
 
 def _inspect(args: argparse.Namespace, reporter: Reporter) -> int:
-    from checkpoints.manifest import load_manifest
+    from checkpoints.engines.inspection import inspect_engines
+    from commentary_llm.artifacts.manifest import load_manifest
+    from commentary_llm.artifacts.speech_engines import ENGINES_KIND
 
-    from .artifact import KIND
-    from .inspection import inspect_engines
-
-    manifest = load_manifest(args.folder, kind=KIND, verify="sha256")
+    manifest = load_manifest(args.folder, kind=ENGINES_KIND, verify="sha256")
     report = inspect_engines(args.folder, manifest)
     print(f"{args.folder}: {report['runtime']}, compute capability {report['compute_capability']}, {manifest.dtype}")
     for name, engine in report["engines"].items():
@@ -148,7 +146,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _report(args: argparse.Namespace, reporter: Reporter) -> int:
-    from .losses import report_losses
+    from checkpoints.engines.losses import report_losses
 
     losses = report_losses(args.folder, args.threads, reporter)
     print(json.dumps(losses))

@@ -20,7 +20,7 @@ from asr_tts.synthesizer.vits import VitsVoice, VoiceDescription
 from checkpoints.engines import material, voice, whisper
 from checkpoints.engines.half import to_half
 from checkpoints.engines.quantize import RangeObserver, insert_qdq, quantizable
-from commentary_llm.errors import ConfigError
+from commentary_llm.ground.errors import ConfigError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ASR_FILES = ("config.json", "tokenizer.json")

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 
 class GraphBuilder:

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import onnx
 
-from asr_tts.runtime.onnxruntime_cuda import CONVERT_COMMAND
-from checkpoints.engines.artifact import SpeechEngines
 from checkpoints.engines.convert import ASR_FILES, TTS_FILES, Conversion, convert
-from checkpoints.manifest import Kind, Upstream, load_manifest, read_manifest, tool_versions, write_artifact
 from checkpoints.progress import Reporter
 from checkpoints.recipes import SPEECH_ENGINES
-
-KIND: Kind = "speech-graphs"
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.manifest import Upstream, load_manifest
+from commentary_llm.artifacts.speech_engines import GRAPHS_KIND
 
 
 def convert_graphs(folder: Path, conversion: Conversion, command: str, reporter: Reporter) -> Path:
@@ -29,7 +27,7 @@ def convert_graphs(folder: Path, conversion: Conversion, command: str, reporter:
     upstreams = tuple(load_manifest(model) for model in (conversion.asr, conversion.tts))
     with write_artifact(
         folder,
-        kind=KIND,
+        kind=GRAPHS_KIND,
         name=folder.name,
         command=command,
         recipe=SPEECH_ENGINES,
@@ -50,10 +48,3 @@ def convert_graphs(folder: Path, conversion: Conversion, command: str, reporter:
                 shutil.copyfile(source / name, artifact.directory / model / name)
         artifact.extra.update(window_s=conversion.window_s, text_ids=conversion.text_ids)
     return folder
-
-
-def load_graphs(folder: Path, stage: str) -> SpeechEngines:
-    """Graphs of which every byte of a stage's ("asr", "tts") is whole. Raises ArtifactError with the command."""
-    own = [name for name in read_manifest(folder, CONVERT_COMMAND).files if name.startswith(f"{stage}/")]
-    manifest = load_manifest(folder, kind=KIND, hash_files=own, command=CONVERT_COMMAND)
-    return SpeechEngines(folder, float(manifest.extra["window_s"]), manifest)

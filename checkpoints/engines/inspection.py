@@ -10,8 +10,8 @@ from typing import Any
 from asr_tts.runtime.cuda import Cuda
 from asr_tts.runtime.engine_card import EngineCard
 from asr_tts.runtime.tensorrt_library import open_library
-from checkpoints.manifest import Manifest
-from commentary_llm.errors import CommentaryError
+from commentary_llm.artifacts.manifest import Manifest
+from commentary_llm.ground.errors import CommentaryError
 
 _FUSED_MARK = "[ONNX Layer: "
 

@@ -19,12 +19,12 @@ from asr_tts.recognizer.whisper import WhisperRecognizer
 from asr_tts.recognizer.word_error import word_errors
 from asr_tts.synthesizer.piper import PiperSynthesizer
 from checkpoints.engines import material
-from checkpoints.engines.artifact import KIND
 from checkpoints.engines.convert import Conversion, convert, open_model, recognizer_over, voice_over
 from checkpoints.engines.half import with_rounding
-from checkpoints.manifest import Upstream, load_manifest
 from checkpoints.progress import Reporter
-from commentary_llm.home import models_dir
+from commentary_llm.artifacts.manifest import Upstream, load_manifest
+from commentary_llm.artifacts.speech_engines import ENGINES_KIND
+from commentary_llm.ground.home import models_dir
 
 REPORT_FILE = "report.json"
 _FFT_SAMPLES = 1024
@@ -36,7 +36,7 @@ _VOICE_LINES = 12
 
 def report_losses(folder: Path, threads: int, reporter: Reporter) -> dict[str, Any]:
     """Measures the engines in `folder` and writes `report.json` there. Raises ArtifactError."""
-    manifest = load_manifest(folder, kind=KIND)
+    manifest = load_manifest(folder, kind=ENGINES_KIND)
     by_kind: dict[str, Upstream] = {upstream.kind: upstream for upstream in manifest.built_from}
     places = {kind: models_dir() / upstream.name for kind, upstream in by_kind.items()}
     losses = measure(

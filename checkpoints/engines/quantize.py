@@ -19,7 +19,7 @@ from asr_tts.interfaces import SpeechRuntime, Tensor, TensorSpec
 from asr_tts.runtime import open_runtime
 from asr_tts.runtime.profiles import Profile
 from checkpoints.engines.graph import constants, prune
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 OPSET = 19  # the first whose Q/DQ operators take float16
 _BINS = 4096

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from checkpoints.engines.graph import GraphBuilder, constants, consumers, producers, prune, sorted_nodes
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 _LEAST = 0.001  # of a bin's width, height and slope (VITS: DEFAULT_MIN_BIN_WIDTH, _HEIGHT, _DERIVATIVE)
 _EDGE = 1e-6  # added to the last knot, so that the interval's end falls into the last bin

@@ -19,7 +19,7 @@ from asr_tts.runtime.profiles import write_profiles
 from asr_tts.synthesizer.vits import VoiceDescription, decoder_windows
 from checkpoints.engines.graph import GraphBuilder, consumers, fold, producers, prune, redirect, set_shapes
 from checkpoints.engines.splines import dense_splines
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 TEXT_IDS = 128
 # The longest latent of a clause with so many ids: 2 to 3 frames an id, 3.1 at the slowest rate (measured on 7 lines). A

@@ -19,7 +19,7 @@ from asr_tts.recognizer.model_config import WhisperConfig
 from asr_tts.recognizer.whisper import TAIL_S, most_tokens
 from asr_tts.runtime.profiles import write_profiles
 from checkpoints.engines.graph import GraphBuilder, fold, prune, redirect, set_shapes, sorted_nodes
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 
 def window_frames(window_s: float) -> int:

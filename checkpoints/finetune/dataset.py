@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer as FastTokenizer
 
-from commentary_llm.errors import ArtifactError, InputError
 from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.ground.errors import ArtifactError, InputError
 
 PREFIXES_FILE = "prefixes.json"
 _FIELDS = ("text", "target", "persona", "event_type")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from commentary_llm.script.facts import Facts
+from commentary_llm.cue.facts import Facts
 
 _FILES = ("grammar.txt", "continuations.txt")
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")

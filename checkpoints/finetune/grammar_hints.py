@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from commentary_llm.cue.facts import Facts
+from commentary_llm.language.en.hints import Hint
+from commentary_llm.language.en.names import name_book
 from commentary_llm.match import EventType
-from commentary_llm.script.facts import Facts
-from commentary_llm.script.hints import Hint
-from commentary_llm.script.names import name_book
 
 # True but not to be read from event line, minute and score.
 _UNSEEN = frozenset(

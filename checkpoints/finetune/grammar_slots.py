@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
+from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.facts import Facts, minute_of
+from commentary_llm.language.en.names import called
+from commentary_llm.language.en.templates.slots import fill_slots, number_word
 from commentary_llm.match import EventType, MatchState
-from commentary_llm.script.cue import Cue
-from commentary_llm.script.facts import Facts, minute_of
-from commentary_llm.script.names import called
-from commentary_llm.script.templates.slots import fill_slots, number_word
 
 _PEOPLE = ("p", "P", "assist", "keeper", "opp", "recv", "on", "off", "on2", "off2", "fouled")
 

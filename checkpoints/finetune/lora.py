@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn import functional
 
-from commentary_llm.errors import ArtifactError, ConfigError
-
-from ..llama import PROJECTIONS
-from ..tensors import TensorSpec, TensorWriter
+from checkpoints.tensors import TensorWriter
+from commentary_llm.artifacts.llama import PROJECTIONS
+from commentary_llm.artifacts.tensors import TensorSpec
+from commentary_llm.ground.errors import ArtifactError, ConfigError
 
 MAX_ADAPTER_BYTES = 16_000_000  # it is kept in the repository
 _KIND = "llama-lora"

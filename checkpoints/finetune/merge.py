@@ -7,13 +7,13 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from commentary_llm.errors import ArtifactError
-
-from ..hashing import sha256_file
-from ..llama import check_tensors, read_config, shape_of
-from ..quantize import WEIGHTS_FILE, copy_texts
-from ..tensors import TensorWriter, read_specs
-from .lora import Adapter, load_adapter, merged
+from checkpoints.finetune.lora import Adapter, load_adapter, merged
+from checkpoints.quantize import WEIGHTS_FILE, copy_texts
+from checkpoints.tensors import TensorWriter
+from commentary_llm.artifacts.hashing import sha256_file
+from commentary_llm.artifacts.llama import check_tensors, read_config, shape_of
+from commentary_llm.artifacts.tensors import read_specs
+from commentary_llm.ground.errors import ArtifactError
 
 
 def merge_adapter(

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from checkpoints.finetune.grammar_hints import visible
 from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch
-from commentary_llm.script import Cue, Director, LineHistory, Persona, SpeechStatus, match_seconds
-from commentary_llm.script.describe import event_line
-from commentary_llm.script.facts import facts_of
-from commentary_llm.script.hints import hint_text, hints_of
-from commentary_llm.script.openers import OpenerBook
+from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.director import Director, SpeechStatus
+from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.language.en.describe import event_line
+from commentary_llm.language.en.hints import hint_text, hints_of
+from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.en.personas import Persona
 
 _WORDS_A_SECOND = 2.8  # of the voice
 

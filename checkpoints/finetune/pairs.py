@@ -32,23 +32,18 @@ from checkpoints.finetune import BASE_MODEL
 from checkpoints.finetune.grammar_hints import visible
 from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
+from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.director import Director, SpeechStatus
+from commentary_llm.cue.facts import facts_of, match_seconds
 from commentary_llm.generation.tokenizer import Tokenizer
-from commentary_llm.home import models_dir
+from commentary_llm.ground.home import models_dir
+from commentary_llm.language.en.describe import event_line
+from commentary_llm.language.en.hints import hint_text, hints_of
+from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.en.personas import Persona, persona
+from commentary_llm.language.en.prompt import PromptBuilder
 from commentary_llm.match import MatchEvent, MatchState
-from commentary_llm.script import (
-    Cue,
-    Director,
-    LineHistory,
-    Persona,
-    PromptBuilder,
-    SpeechStatus,
-    match_seconds,
-    persona,
-)
-from commentary_llm.script.describe import event_line
-from commentary_llm.script.facts import facts_of
-from commentary_llm.script.hints import hint_text, hints_of
-from commentary_llm.script.openers import OpenerBook
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
 # Share of each kind of event among the pairs, in per cent (made to sum up to 100 when used).

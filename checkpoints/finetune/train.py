@@ -22,11 +22,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from commentary_llm.errors import CommentaryError, ConfigError, EngineError
-
-from ..hashing import sha256_file
-from .dataset import Batch, Encoded, Encoder, Pair, collate, in_chunks, left_padded, make_batches, read_pairs
-from .lora import AdapterInfo, add_lora, fold_in, round_as_saved, save_adapter
+from checkpoints.finetune.dataset import (
+    Batch,
+    Encoded,
+    Encoder,
+    Pair,
+    collate,
+    in_chunks,
+    left_padded,
+    make_batches,
+    read_pairs,
+)
+from checkpoints.finetune.lora import AdapterInfo, add_lora, fold_in, round_as_saved, save_adapter
+from commentary_llm.artifacts.hashing import sha256_file
+from commentary_llm.ground.errors import CommentaryError, ConfigError, EngineError
 
 ADAPTER_NAME = "commentator.safetensors"
 _WARM_UP = 0.05  # share of the steps

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 BINARY_VERSION = 6
 _DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}  # 5 is bfloat16, which numpy does not have

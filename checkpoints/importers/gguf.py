@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commentary_llm.errors import ArtifactError, ConfigError
-
-from ..llama import LlamaShape
-from ..tensors import TensorSpec, TensorWriter
+from checkpoints.tensors import TensorWriter
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.artifacts.tensors import TensorSpec
+from commentary_llm.ground.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from commentary_llm.errors import ArtifactError
-
-from ..llama import TOKENIZER_FILES, check_tensors, read_config, shape_of
-from ..tensors import TensorSpec, TensorWriter, read_specs
+from checkpoints.tensors import TensorWriter
+from commentary_llm.artifacts.llama import TOKENIZER_FILES, check_tensors, read_config, shape_of
+from commentary_llm.artifacts.tensors import TensorSpec, read_specs
+from commentary_llm.ground.errors import ArtifactError
 
 _INDEX_FILE = "model.safetensors.index.json"
 _OPTIONAL_ROTARY = ".rotary_emb.inv_freq"  # a buffer that old conversions saved; recomputed from the configuration

@@ -22,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from checkpoints.importers.receptive_field import receptive_field
-from commentary_llm.errors import ArtifactError, ConfigError
+from commentary_llm.ground.errors import ArtifactError, ConfigError
 
 TEXT_ENCODER_FILE = "text_encoder.onnx"
 DECODER_FILE = "decoder.onnx"

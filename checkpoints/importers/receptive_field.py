@@ -8,7 +8,7 @@ from math import floor
 import onnx
 from onnx import helper
 
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 # These map position t of their input to position t of their output.
 _POINTWISE = {"Add", "Div", "Identity", "LeakyRelu", "Mul", "Relu", "Sub", "Tanh", "Unsqueeze"}

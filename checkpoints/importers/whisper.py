@@ -13,7 +13,7 @@ import onnx
 
 from checkpoints.importers.ctranslate2_file import read_variables
 from checkpoints.importers.whisper_graph import OPSET, WhisperShape, build_decoder, build_encoder
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 _MEMBERS = ("model.bin", "tokenizer.json", "config.json")
 _GELU = 3  # CTranslate2 `specs/common_spec.py`, Activation.GELU

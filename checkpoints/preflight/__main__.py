@@ -8,15 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from checkpoints.manifest import read_manifest
-from commentary_llm.errors import ArtifactError, CommentaryError
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, llm_engines_dir, models_dir, shards_dir
-
-from . import gpus as smi
-from .finding import Finding, Level, table
-from .links import check_links, check_ranks
-from .mpi import check_mpi
-from .versions import VersionTable, check_versions
+from checkpoints.preflight import gpus as smi
+from checkpoints.preflight.finding import Finding, Level, table
+from checkpoints.preflight.links import check_links, check_ranks
+from checkpoints.preflight.mpi import check_mpi
+from checkpoints.preflight.versions import VersionTable, check_versions
+from commentary_llm.artifacts.manifest import read_manifest
+from commentary_llm.ground.errors import ArtifactError, CommentaryError
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, llm_engines_dir, models_dir, shards_dir
 
 
 def gpu_findings(

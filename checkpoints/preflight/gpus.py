@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from commentary_llm.errors import ConfigError, InputError
+from commentary_llm.ground.errors import ConfigError, InputError
 
 QUERY = ("--query-gpu=index,uuid,name,driver_version,memory.total,compute_cap", "--format=csv,noheader,nounits")
 TOPOLOGY = ("topo", "-m")

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 
-from .finding import Finding, Level
-from .gpus import GpuRow
+from checkpoints.preflight.finding import Finding, Level
+from checkpoints.preflight.gpus import GpuRow
 
 _PATHS = {
     "PIX": "one PCIe switch",

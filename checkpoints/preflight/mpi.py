@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from .finding import Finding, Level
+from checkpoints.preflight.finding import Finding, Level
 
 _TIMEOUT_S = 60.0
 # Each rank prints its number and the library's version once all have come.

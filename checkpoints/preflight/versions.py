@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from .finding import Finding, Level
+from checkpoints.preflight.finding import Finding, Level
 
 VERSION_TABLE = Path(__file__).with_name("versions.json")
 _DRIVER, _CUDA = "NVIDIA driver", "CUDA"

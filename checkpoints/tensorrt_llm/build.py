@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from checkpoints.llama import TOKENIZER_FILES, read_config, shape_of
-from checkpoints.manifest import Upstream, load_manifest, tool_versions, write_artifact
 from checkpoints.progress import Reporter
 from checkpoints.recipes import TENSORRT_LLM_ENGINES
-from commentary_llm.errors import CommentaryError, ConfigError, EngineError
+from checkpoints.tensorrt_llm.calibration import calibration_texts, check_calibration, write_calibration
+from checkpoints.tensorrt_llm.convert import TOKENS_PER_BLOCK, build_engine, check_gpu, mapping_of, smooth_quantize
+from checkpoints.tensorrt_llm.library import BuilderLibrary, builder_library
+from checkpoints.tensorrt_llm.source import check_divisible, link_source
+from checkpoints.writer import tool_versions, write_artifact
+from commentary_llm.artifacts.llama import TOKENIZER_FILES, read_config, shape_of
+from commentary_llm.artifacts.machine import Gpu, gpu_of_rank, library_versions, visible_gpus
+from commentary_llm.artifacts.manifest import Upstream, load_manifest
+from commentary_llm.artifacts.tensorrt_llm import ENGINE_KIND, TOKENIZER_FOLDER, EngineOptions
 from commentary_llm.generation.peers import Peers, RankTimeouts
-from commentary_llm.home import LLM_MODEL, llm_engines_dir, models_dir
-
-from .artifact import ENGINE_KIND, TOKENIZER_FOLDER, EngineOptions
-from .calibration import calibration_texts, check_calibration, write_calibration
-from .convert import TOKENS_PER_BLOCK, build_engine, check_gpu, mapping_of, smooth_quantize
-from .library import BuilderLibrary, builder_library
-from .machine import Gpu, gpu_of_rank, library_versions, visible_gpus
-from .source import check_divisible, link_source
+from commentary_llm.ground.errors import CommentaryError, ConfigError, EngineError
+from commentary_llm.ground.home import LLM_MODEL, llm_engines_dir, models_dir
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -7,13 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from commentary_llm.errors import ConfigError
+from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.director import Director, SpeechStatus
+from commentary_llm.cue.facts import match_seconds
 from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.personas import PERSONAS, persona
+from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match import Match
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
-from commentary_llm.script import Cue, Director, LineHistory, PromptBuilder, SpeechStatus, TemplateWriter, match_seconds
-from commentary_llm.script.personas import PERSONAS, persona
 
 SAMPLES = 512  # as many as the library's calibration loop reads; it stops with an error where there are fewer
 # The library looks data sets up by a word in their path: for this one it takes split "validation" and column "text".

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable
 
 from checkpoints.progress import Reporter
-from commentary_llm.errors import CommentaryError
-from commentary_llm.home import LLM_MODEL
-from commentary_llm.ranks import world
-
-from .artifact import QUANTIZATIONS, EngineOptions
+from commentary_llm.artifacts.tensorrt_llm import QUANTIZATIONS, EngineOptions
+from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.home import LLM_MODEL
+from commentary_llm.ground.world import world
 
 
 def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
@@ -40,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int])
 
 def run(args: argparse.Namespace, reporter: Reporter) -> int:
     """Builds engines for as many ranks as mpirun started. Only rank 0 complains; all ranks fail together."""
-    from .build import build_llm_engines
+    from checkpoints.tensorrt_llm.build import build_llm_engines
 
     comm = world()
     rank = comm.Get_rank() if comm is not None else 0

@@ -11,12 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from commentary_llm.errors import ConfigError, EngineError
-
-from .artifact import EngineOptions, rank_file
-from .library import BuilderLibrary
-from .machine import Gpu
-from .source import check_converted
+from checkpoints.tensorrt_llm.library import BuilderLibrary
+from checkpoints.tensorrt_llm.source import check_converted
+from commentary_llm.artifacts.machine import Gpu
+from commentary_llm.artifacts.tensorrt_llm import EngineOptions, rank_file
+from commentary_llm.ground.errors import ConfigError, EngineError
 
 TOKENS_PER_BLOCK = 32  # of the paged KV cache; a prefix is reused in whole blocks
 SMOOTHQUANT_STRENGTH = 0.5  # how far activations' outliers move into the weights (Xiao et al. 2023, alpha)

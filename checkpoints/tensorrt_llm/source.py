@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from checkpoints.llama import LlamaShape, read_config, shape_of
-from commentary_llm.errors import ConfigError
+from commentary_llm.artifacts.llama import LlamaShape, read_config, shape_of
+from commentary_llm.ground.errors import ConfigError
 
 # The converter tests for these words anywhere in the path and then takes the model for another architecture.
 _MISLEADING = ("llava", "vila", "exaone")

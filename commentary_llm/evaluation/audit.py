@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commentary_llm.errors import InputError
 from commentary_llm.evaluation.claims_card import card_claims
 from commentary_llm.evaluation.claims_count import count_claims
 from commentary_llm.evaluation.claims_event import event_claims
@@ -21,9 +20,10 @@ from commentary_llm.evaluation.claims_time import time_claims
 from commentary_llm.evaluation.finding import Certainty, Finding, doubt
 from commentary_llm.evaluation.ledger import Moment, moments, players_of
 from commentary_llm.evaluation.reading import NameFinder, Reading, read_line
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match.events import EventType
 from commentary_llm.match.feeds import Recording
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.session.record import CueRecord
 
 __all__ = ["Certainty", "Finding", "MatchAuditor"]
 

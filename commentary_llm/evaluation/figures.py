@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from commentary_llm.cue.cue import Urgency
 from commentary_llm.evaluation.finding import Finding
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.language.en.wording import distinct_2, exact_repeats, without_opener
 from commentary_llm.report.summary import is_spoken, summarise
-from commentary_llm.script.cue import Urgency
-from commentary_llm.script.wording import distinct_2, exact_repeats, without_opener
+from commentary_llm.session.record import CueRecord
 
 # The cue gave way to a newer one by intention: nobody waits for its sound.
 _GAVE_WAY = "superseded"

@@ -6,17 +6,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from commentary_llm.errors import CommentaryError, ConfigError
-
-from .interface import Generator
-from .tensorrt_llm_backend.config import TensorRTLLMConfig
+from commentary_llm.generation.interface import Generator
+from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
+from commentary_llm.ground.errors import CommentaryError, ConfigError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from commentary_llm.device_turn import DeviceTurn
-
-    from .torch_backend.backend import TorchBackendConfig
+    from commentary_llm.generation.torch.backend import TorchBackendConfig
+    from commentary_llm.ground.device_turn import DeviceTurn
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ def _choose(engines: TensorRTLLMConfig | None, comm: MPI.Comm | None) -> Backend
     several = comm is not None and comm.Get_size() > 1
     against = _against_tensorrt_llm(engines, comm.Get_rank() if comm else 0, comm.Get_size() if comm else 1)
     if comm is not None and several:
-        from .peers import Peers, RankTimeouts
+        from commentary_llm.generation.peers import Peers, RankTimeouts
 
         peers = Peers(comm, RankTimeouts())
         against = peers.agree(against)  # one rank that cannot keeps all from it
@@ -69,13 +67,13 @@ def _choose(engines: TensorRTLLMConfig | None, comm: MPI.Comm | None) -> Backend
 
 def _against_tensorrt_llm(engines: TensorRTLLMConfig | None, rank: int, ranks: int) -> str:
     """Why this rank cannot run TensorRT-LLM; '' when it can."""
-    from checkpoints.tensorrt_llm.machine import not_installed
+    from commentary_llm.artifacts.machine import not_installed
 
     if (why := not_installed()) is not None:
         return why
     if engines is None:
         return "tensorrt_llm is installed, but no engine directory was given"
-    from .tensorrt_llm_backend.connect import fitting_engines
+    from commentary_llm.generation.tensorrt_llm.connect import fitting_engines
 
     try:
         fitting_engines(engines, rank, ranks)
@@ -97,10 +95,10 @@ def open_generator(
     `turn` is the voice's, on rank 0's GPU; the torch backend makes way for it there, TensorRT-LLM cannot.
     """
     if _resolved(backend, engines, comm) == "tensorrt_llm":
-        from .tensorrt_llm_backend.generator import open_tensorrt_llm_generator
+        from commentary_llm.generation.tensorrt_llm.generator import open_tensorrt_llm_generator
 
         return open_tensorrt_llm_generator(_given(engines), comm)
-    from .torch_backend.generator import open_torch_generator
+    from commentary_llm.generation.torch.generator import open_torch_generator
 
     return open_torch_generator(config, comm, turn if config.device == "cuda" else None)
 
@@ -110,11 +108,11 @@ def serve_generator(
 ) -> None:
     """On ranks above 0: serves until rank 0 closes its generator. Same arguments as there."""
     if _resolved(backend, engines, comm) == "tensorrt_llm":
-        from .tensorrt_llm_backend.worker import serve_tensorrt_llm_generator
+        from commentary_llm.generation.tensorrt_llm.worker import serve_tensorrt_llm_generator
 
         serve_tensorrt_llm_generator(_given(engines), comm)
         return
-    from .torch_backend.worker import serve_torch_generator
+    from commentary_llm.generation.torch.worker import serve_torch_generator
 
     serve_torch_generator(config, comm)
 

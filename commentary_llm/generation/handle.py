@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from commentary_llm.errors import CommentaryError, EngineError, InputError
-
-from .interface import Completion, GenerationRequest, TokenChunk
-from .sampling import check_params
-from .tokenizer import Tokenizer
+from commentary_llm.generation.interface import Completion, GenerationRequest, TokenChunk
+from commentary_llm.generation.sampling import check_params
+from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.ground.errors import CommentaryError, EngineError, InputError
 
 _SWITCH_INTERVAL_S = 0.0002
 

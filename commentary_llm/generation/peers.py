@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from commentary_llm.errors import RankLostError
+from commentary_llm.ground.errors import RankLostError
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 
 import torch
 
-from commentary_llm.errors import InputError
-
-from .interface import SamplingParams
+from commentary_llm.generation.interface import SamplingParams
+from commentary_llm.ground.errors import InputError
 
 _NUCLEUS = 256  # almost every nucleus is smaller: top-k of 49,152 takes 0.1 ms, sorting them 3 ms
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)

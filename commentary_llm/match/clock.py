@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 
 FIRST_PERIOD, SHOOTOUT_PERIOD = 1, 5
 # Minutes already played at the kick-off of each period, and the minute its regulation time ends with.

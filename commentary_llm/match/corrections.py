@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import incidents
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.match.events import CardType, MatchEvent, VarDecision

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match.clock import SHOOTOUT_PERIOD, MatchTime
 from commentary_llm.match.events import CardType, EventType, MatchEvent, Score
 from commentary_llm.match.tally import Booking, Goal, Phase, ShootoutKick, Substitution

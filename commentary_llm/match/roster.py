@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match.events import EventType, MatchEvent, MatchInfo
 
 # Laws of the Game, law 3: a match may not start or go on with fewer than seven players in a side.

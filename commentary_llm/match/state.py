@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import corrections, incidents
 from commentary_llm.match.clock import SHOOTOUT_PERIOD, MatchTime
 from commentary_llm.match.events import CardType, EventType, MatchEvent, MatchInfo, Player, Score, Team

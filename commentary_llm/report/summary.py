@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commentary_llm.metrics import Metrics
-from commentary_llm.pipeline.record import BranchFigures, CueRecord, ReplaySummary, Stage
+from commentary_llm.ground.metrics import Metrics
+from commentary_llm.session.record import BranchFigures, CueRecord, ReplaySummary, Stage
 
 # Keys of `CueRecord.timings_ms` measured from the moment the event was accepted (`on_air`: from when it happened).
 TOTALS = ("first_audible", "on_air", "text_done", "last_sample")

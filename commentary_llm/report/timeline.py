@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.session.record import CueRecord
 
 WIDTH = 1160.0
 MARGIN = 10.0

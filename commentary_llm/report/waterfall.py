@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from commentary_llm.pipeline.record import CueRecord, Stage
 from commentary_llm.report.summary import TARGET_MS, is_spoken, milliseconds, percentiles
 from commentary_llm.report.timeline import SHOOT_OUT
+from commentary_llm.session.record import CueRecord, Stage
 
 STAGE_NAMES = {
     Stage.OPENER: "Opener",

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from checkpoints.llama import LlamaShape
+from commentary_llm.artifacts.llama import LlamaShape
 
 MakeModel = Callable[..., Path]
 

@@ -9,8 +9,8 @@ import pytest
 
 from checkpoints import verify as verify_module
 from checkpoints.__main__ import main
-from checkpoints.llama import LlamaShape
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, shards_dir
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, shards_dir
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 

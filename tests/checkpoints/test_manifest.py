@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints import manifest as manifest_module
-from checkpoints.build import SETUP_COMMAND, ensure_quantized, ensure_shards, import_llm, whats_wrong
-from checkpoints.llama import LlamaShape
-from checkpoints.manifest import Source, load_manifest, quantized_dir, read_manifest, write_artifact
+from checkpoints.build import ensure_quantized, ensure_shards, import_llm, whats_wrong
 from checkpoints.progress import Reporter
 from checkpoints.recipes import RECIPES, SHARD, Recipe
-from commentary_llm.errors import ArtifactError, OutputError
-from commentary_llm.home import models_dir, shards_dir
+from checkpoints.writer import write_artifact
+from commentary_llm.artifacts import manifest as manifest_module
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.artifacts.manifest import Source, load_manifest, quantized_dir, read_manifest
+from commentary_llm.ground.errors import ArtifactError, OutputError
+from commentary_llm.ground.home import models_dir, shards_dir
+from commentary_llm.ground.mend import SETUP_COMMAND
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 RECIPE = Recipe("voice", 1)
@@ -180,7 +182,7 @@ def test_killed_build_is_never_used_and_cleaned_away(tmp_path: Path) -> None:
     program = (
         "import os, sys, signal\n"
         "from pathlib import Path\n"
-        "from checkpoints.manifest import write_artifact\n"
+        "from commentary_llm.artifacts.manifest import write_artifact\n"
         "from checkpoints.recipes import Recipe\n"
         "with write_artifact(Path(sys.argv[1]), kind='piper-onnx', name='v', command='c',\n"
         "                    recipe=Recipe('r', 1), sources=(), tools={}, dtype='x') as artifact:\n"

@@ -13,13 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from checkpoints.build import ensure_shards, import_llm
-from checkpoints.llama import LlamaShape
-from checkpoints.manifest import load_manifest, quantized_dir
 from checkpoints.progress import Reporter
 from checkpoints.quantize import dequantize_rows, quantize_rows, quantized_specs
-from checkpoints.shard import cut, padding_for, rank_shape, split_axis
-from commentary_llm.errors import ConfigError
-from commentary_llm.home import shards_dir
+from checkpoints.shard import cut
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.artifacts.manifest import load_manifest, quantized_dir
+from commentary_llm.artifacts.rank_share import padding_for, rank_shape, split_axis
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.ground.home import shards_dir
 
 
 class Sliceable:

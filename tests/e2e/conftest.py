@@ -7,11 +7,11 @@ import pytest
 from asr_tts.synthesizer.clips import ClipCache
 from commentary_llm.config import EngineConfig
 from commentary_llm.engine import load_voice
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import clips_dir
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.home import clips_dir
+from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.match import MatchInfo
-from commentary_llm.pipeline.sound_bank import prepare_sounds
-from commentary_llm.script.openers import OpenerBook
+from commentary_llm.session.sound_bank import prepare_sounds
 
 
 @pytest.fixture(scope="session", autouse=True)

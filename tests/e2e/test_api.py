@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from mpi_job import run_ranks
+from mpi_job import SUPPORT, run_ranks
 
 from commentary_llm.match import EventType, MatchEvent, MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
 
 pytestmark = pytest.mark.models
-TRACKER = Path(__file__).with_name("tracker.py")
+TRACKER = SUPPORT / "tracker.py"
 
 
 @pytest.fixture

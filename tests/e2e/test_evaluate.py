@@ -13,7 +13,7 @@ from mpi_job import mpirun_command
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.session.record import CueRecord
 
 pytestmark = [pytest.mark.models, pytest.mark.mpi]
 TIMEOUT_S = 180

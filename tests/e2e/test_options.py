@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commentary_llm.cli import main
+from commentary_llm.commands.cli import main
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: object) -> str:

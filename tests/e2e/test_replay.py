@@ -20,11 +20,11 @@ from replay_job import replay, start_replay
 from asr_tts.recognizer import open_recognizer, word_error_rate
 from asr_tts.recognizer.word_error import normalise_words
 from asr_tts.synthesizer import PiperSynthesizer
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_dir, shards_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.session.record import CueRecord
 
 pytestmark = [pytest.mark.models, pytest.mark.mpi]
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from mpi_job import JobResult, run_ranks
+from mpi_job import SUPPORT, JobResult, run_ranks
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from checkpoints.importers.hf import import_hf
-from checkpoints.llama import TOKENIZER_FILES
-from checkpoints.manifest import write_artifact
 from checkpoints.recipes import IMPORT
-from commentary_llm.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, clips_dir, models_dir
+from checkpoints.writer import write_artifact
+from commentary_llm.artifacts.llama import TOKENIZER_FILES
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, clips_dir, models_dir
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
-from commentary_llm.pipeline.record import CueRecord
+from commentary_llm.session.record import CueRecord
 
 pytestmark = [pytest.mark.models, pytest.mark.mpi, pytest.mark.timeout(600)]
 
-JOB = Path(__file__).parents[1] / "generation" / "trt_llm" / "trt_job.py"
+JOB = SUPPORT / "trt_job.py"
 MODEL = "one-layer"
 
 

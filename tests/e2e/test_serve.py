@@ -18,7 +18,7 @@ from mpi_job import mpirun_path
 from serve_job import Live, records_in, serve_command, start_live
 
 from asr_tts.synthesizer import PiperSynthesizer
-from commentary_llm.home import TTS_MODEL, models_dir
+from commentary_llm.ground.home import TTS_MODEL, models_dir
 from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording

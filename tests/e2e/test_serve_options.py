@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commentary_llm.cli import main
+from commentary_llm.commands.cli import main
 from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import random
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from blind_corpus import BUILTIN, LATER, BlindClause, blind_clauses, blind_recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "script"))
-from blind_corpus import BUILTIN, LATER, BlindClause, blind_clauses, blind_recording
 from script_helpers import cues_of
 
-from commentary_llm.errors import InputError
+from commentary_llm.cue.cue import Cue
 from commentary_llm.evaluation.audit import MatchAuditor
+from commentary_llm.ground.errors import InputError
+from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match.events import EventType, MatchEvent
 from commentary_llm.match.feeds import Recording
-from commentary_llm.script import Cue, LineHistory, TemplateWriter
 
 MATCHES = (BUILTIN, "blind_derby", "blind_cup")
 RECORDINGS = {match: blind_recording(match) for match in MATCHES}

@@ -15,7 +15,7 @@ from commentary_llm.evaluation.figures import (
 )
 from commentary_llm.evaluation.finding import Certainty, Finding
 from commentary_llm.evaluation.table import print_evaluation
-from commentary_llm.pipeline.record import BranchFigures, CueRecord, Refusal, ReplaySummary
+from commentary_llm.session.record import BranchFigures, CueRecord, Refusal, ReplaySummary
 
 
 def record(event_id: str = "e", text: str = "Messi has the ball.", **fields: Any) -> CueRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from commentary_llm.generation.torch_backend.cuda.layout import CHUNK_BYTES, CHUNK_INPUTS, CLUSTER_BLOCKS, pack, paired
+from commentary_llm.generation.torch.cuda.layout import CHUNK_BYTES, CHUNK_INPUTS, CLUSTER_BLOCKS, pack, paired
 
 
 def tensor_core_product(fragment: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:

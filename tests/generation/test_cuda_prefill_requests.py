@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from checkpoints.llama import LlamaShape
-from commentary_llm.errors import ConfigError
-from commentary_llm.generation.torch_backend.config import ModelConfig, RopeConfig
-from commentary_llm.generation.torch_backend.cuda.prefill import check_model, first_tokens
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.generation.torch.config import ModelConfig, RopeConfig
+from commentary_llm.generation.torch.cuda.prefill import check_model, first_tokens
+from commentary_llm.ground.errors import ConfigError
 
 SHAPE = LlamaShape(2, 576, 9, 3, 64, 1536, 4097, tied=True)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from device_double import DeviceDouble, drawing_on_device
 
-from commentary_llm.device_turn import DeviceTurn
-from commentary_llm.errors import ConfigError, EngineError
 from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams
-from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
-from commentary_llm.generation.torch_backend.runner import StepRunner
+from commentary_llm.generation.torch.backend import TorchBackendConfig
+from commentary_llm.generation.torch.generator import TorchGenerator, open_torch_generator
+from commentary_llm.generation.torch.runner import StepRunner
+from commentary_llm.ground.device_turn import DeviceTurn
+from commentary_llm.ground.errors import ConfigError, EngineError
 
 TIMEOUT_S, STEPS, CONTEXT = 60, 4, 256
 PROMPT = "Goal! Messi scores for Argentina"

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from mpi_job import run_ranks
+from mpi_job import SUPPORT, run_ranks
 
 pytestmark = pytest.mark.mpi
-JOB = Path(__file__).with_name("rank_job.py")
+JOB = SUPPORT / "rank_job.py"
 
 
 def test_same_tokens_on_any_rank_count_and_when_every_rank_draws(tiny_shards: dict[int, Path]) -> None:

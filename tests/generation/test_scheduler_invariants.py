@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commentary_llm.errors import EngineError
 from commentary_llm.generation.interface import SamplingParams
-from commentary_llm.generation.torch_backend.protocol import (
+from commentary_llm.generation.torch.protocol import (
     DRAWN,
     Kind,
     SlotCopy,
@@ -22,8 +21,9 @@ from commentary_llm.generation.torch_backend.protocol import (
     encode,
     message_capacity,
 )
-from commentary_llm.generation.torch_backend.scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
-from commentary_llm.generation.torch_backend.slots import common_prefix
+from commentary_llm.generation.torch.scheduler import Lookahead, ScheduledRequest, Scheduler, Sequence, Step
+from commentary_llm.generation.torch.slots import common_prefix
+from commentary_llm.ground.errors import EngineError
 
 SLOTS, BUDGET, CONTEXT = 4, 12, 40
 ONE = SamplingParams()

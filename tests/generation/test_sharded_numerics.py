@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from numerics import encode, greedy, prompt_logits, relative_error
 from thread_ranks import ThreadRanks
 from tiny_llama import PROMPTS, reference_model
-from transformers import PreTrainedTokenizerFast
 
-from commentary_llm.generation.torch_backend.protocol import SlotCopy, Span, StepPlan
-from commentary_llm.home import LLM_MODEL, shards_dir
+from commentary_llm.generation.torch.protocol import SlotCopy, Span, StepPlan
+from commentary_llm.ground.home import LLM_MODEL, shards_dir
 
 TOLERANCE = {"int8": 1e-2, "float32": 1e-4}
 MATCH_PROMPTS = (
@@ -22,42 +22,12 @@ MATCH_PROMPTS = (
 )
 
 
-def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
-
-
-def encode(shards: Path, text: str) -> list[int]:
-    ids: list[int] = PreTrainedTokenizerFast.from_pretrained(shards).backend_tokenizer.encode(text).ids
-    return ids
-
-
-def prompt_logits(ranks: ThreadRanks, ids: list[int], slot: int = 0, chunk: int = 256) -> list[torch.Tensor]:
-    """Logits at the end of each chunk."""
-    found = []
-    for start in range(0, len(ids), chunk):
-        part = tuple(ids[start : start + chunk])
-        logits = ranks.run(StepPlan((), (), (Span(slot, start, len(part), (slot,)),), part))
-        assert logits is not None
-        found.append(logits[0])
-    return found
-
-
 @torch.inference_mode()
 def greedy_reference(reference: torch.nn.Module, ids: list[int], count: int) -> list[int]:
     tokens = list(ids)
     for _ in range(count):
         tokens.append(int(reference(torch.tensor([tokens])).logits[0, -1].argmax()))
     return tokens[len(ids) :]
-
-
-def greedy(ranks: ThreadRanks, ids: list[int], count: int) -> list[int]:
-    tokens = [int(prompt_logits(ranks, ids)[-1].argmax())]
-    while len(tokens) < count:
-        position = len(ids) + len(tokens) - 1
-        logits = ranks.run(StepPlan((), (), (Span(0, position, 1, (0,)),), (tokens[-1],)))
-        assert logits is not None
-        tokens.append(int(logits[0].argmax()))
-    return tokens
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

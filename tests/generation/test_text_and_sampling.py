@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commentary_llm.errors import InputError
 from commentary_llm.generation.interface import SamplingParams
 from commentary_llm.generation.sampling import Sampler, check_params, token_logprobs, uniform
 from commentary_llm.generation.text_stream import Detokenizer, StopMatcher
+from commentary_llm.ground.errors import InputError
 
 TEXT = st.text(alphabet="ab–é⚽日 \n", max_size=40)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from commentary_llm.errors import ConfigError, EngineError, InputError
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.backends import open_generator, select_backend
-from commentary_llm.generation.torch_backend.backend import TorchBackendConfig
-from commentary_llm.generation.torch_backend.cuda.library import load_kernels
-from commentary_llm.generation.torch_backend.generator import TorchGenerator, open_torch_generator
+from commentary_llm.generation.torch.backend import TorchBackendConfig
+from commentary_llm.generation.torch.cuda.library import load_kernels
+from commentary_llm.generation.torch.generator import TorchGenerator, open_torch_generator
+from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 
 TIMEOUT_S = 60
 PROMPT = "Goal! Messi scores for Argentina"

@@ -23,22 +23,23 @@ from typing import Any
 from unittest import mock
 
 from asr_tts.audio.crowd import CrowdNoise
+from commentary_llm.commands.runs import BED_RATE_HZ
 from commentary_llm.config import EngineConfig
+from commentary_llm.ends.desk import Answers, EventDesk
+from commentary_llm.ends.outputs import CAPTIONS, SOUND, ReplayOutputs
+from commentary_llm.ends.sources import TrackerPort
+from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
-from commentary_llm.errors import InputError
-from commentary_llm.live.desk import Answers, EventDesk
-from commentary_llm.live.sources import TrackerPort
+from commentary_llm.ground.clock import StreamClock
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.providers import load_provider
 from commentary_llm.match.feeds.recording import Recording
-from commentary_llm.pipeline.clock import StreamClock, StreamTimes
-from commentary_llm.pipeline.outputs import CAPTIONS, SOUND, ReplayOutputs
-from commentary_llm.pipeline.record import CueRecord
-from commentary_llm.pipeline.timeline import Segment
-from commentary_llm.runs import BED_RATE_HZ
-from commentary_llm.stadium import moments
+from commentary_llm.match.feeds.schedule import StreamTimes
+from commentary_llm.session.record import CueRecord
+from commentary_llm.session.timeline import Segment
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _WAIT_S = 120.0
@@ -80,7 +81,7 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     outputs, heard, answers = ReplayOutputs(folder, full_timeline=False), Heard(), Answers()
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
-    patience = mock.patch("commentary_llm.pipeline.writer.TextBudget.of", return_value=_WAIT_S)
+    patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
     with patience, CommentaryEngine.start(config, clock=clock, sinks=[outputs, heard, answers]) as engine:
 
         def settle() -> None:

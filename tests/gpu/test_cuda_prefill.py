@@ -6,9 +6,9 @@ import pytest
 import torch
 from rank_models import SHAPES, ExactModel, RandomWeights, device_model, worst_error
 
-from commentary_llm.generation.torch_backend.cuda.layout import pack
-from commentary_llm.generation.torch_backend.cuda.prefill import Exchange, PrefillPass, logits_bytes, parts_bytes
-from commentary_llm.generation.torch_backend.cuda.prefill_library import load_prefill_library
+from commentary_llm.generation.torch.cuda.layout import pack
+from commentary_llm.generation.torch.cuda.prefill import Exchange, PrefillPass, logits_bytes, parts_bytes
+from commentary_llm.generation.torch.cuda.prefill_library import load_prefill_library
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from rank_models import SHAPES, ExactModel, RandomWeights, device_model, random_tokens, worst_error
 
-from commentary_llm.generation.torch_backend.cuda.decode import DecodeStep, step_parts
-from commentary_llm.generation.torch_backend.cuda.library import load_kernels
-from commentary_llm.generation.torch_backend.cuda.region import PeerRegion
+from commentary_llm.generation.torch.cuda.decode import DecodeStep, step_parts
+from commentary_llm.generation.torch.cuda.library import load_kernels
+from commentary_llm.generation.torch.cuda.region import PeerRegion
 
 pytestmark = [
     pytest.mark.gpu,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from mpi_job import run_ranks
+from mpi_job import SUPPORT, run_ranks
 
-JOB = Path(__file__).with_name("cuda_words_job.py")
+JOB = SUPPORT / "cuda_words_job.py"
 
 
 def _tokens(ranks: int, device: str) -> list[list[int]]:

@@ -14,8 +14,8 @@ from asr_tts.recognizer import WhisperRecognizer, open_recognizer
 from asr_tts.runtime.cuda import Cuda
 from asr_tts.runtime.onnxruntime_cuda import check_library
 from asr_tts.synthesizer import PiperSynthesizer
-from commentary_llm.errors import ArtifactError, ConfigError
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.ground.errors import ArtifactError, ConfigError
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
 
 pytestmark = [pytest.mark.gpu, pytest.mark.models]
 LINES = (

@@ -12,14 +12,15 @@ from asr_tts.recognizer import open_recognizer, word_error_rate
 from asr_tts.runtime.cuda import Cuda
 from asr_tts.runtime.tensorrt_library import open_library
 from asr_tts.synthesizer import PiperSynthesizer
-from checkpoints.engines.artifact import Target, build_engines, load_engines
+from checkpoints.engines.artifact import Target, build_engines
 from checkpoints.engines.builder import COMPUTE_CAPABILITIES
 from checkpoints.engines.convert import Conversion
 from checkpoints.engines.inspection import inspect_engines
 from checkpoints.engines.losses import compare_voices
 from checkpoints.progress import Reporter
-from commentary_llm.errors import CommentaryError
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.artifacts.speech_engines import load_engines
+from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
 
 pytestmark = [pytest.mark.gpu, pytest.mark.models]
 LINES = ["Goal!", "Messi scores from the penalty spot.", "The corner is cleared at the near post."]

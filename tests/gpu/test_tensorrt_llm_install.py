@@ -12,17 +12,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mpi_job import JobResult, run_ranks
+from mpi_job import SUPPORT, JobResult, run_ranks
 
 from checkpoints.importers.hf import import_hf
-from checkpoints.manifest import write_artifact
 from checkpoints.recipes import IMPORT
-from checkpoints.tensorrt_llm.machine import not_installed, visible_gpus
-from checkpoints.tensors import read_specs
+from checkpoints.writer import write_artifact
+from commentary_llm.artifacts.machine import not_installed, visible_gpus
+from commentary_llm.artifacts.tensors import read_specs
 
 MODEL = "random-llama"
 HIDDEN, HEADS, KV_HEADS, INTERMEDIATE, LAYERS = 1024, 8, 8, 2816, 2
-JOB = Path(__file__).with_name("tensorrt_llm_job.py")
+JOB = SUPPORT / "tensorrt_llm_job.py"
 BUILD_S, RUN_S = 1200, 300
 
 _REASON = not_installed()
@@ -102,7 +102,7 @@ def built(home: Path, place: Path, ranks: int, *options: str) -> Path:
 def test_every_name_and_option_is_there() -> None:
     """Signatures and fields of the builder and the executor's bindings."""
     from checkpoints.tensorrt_llm.library import builder_library
-    from commentary_llm.generation.tensorrt_llm_backend.library import executor_bindings
+    from commentary_llm.generation.tensorrt_llm.library import executor_bindings
 
     assert builder_library()
     assert executor_bindings()
@@ -111,10 +111,10 @@ def test_every_name_and_option_is_there() -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_converted_checkpoint_has_the_known_tensors(home: Path, tmp_path: Path, ranks: int) -> None:
     """Keys and shapes of rank 0, as a tensor-parallel W8A16 checkpoint has them."""
-    from checkpoints.tensorrt_llm.artifact import EngineOptions
     from checkpoints.tensorrt_llm.convert import mapping_of, quant_config
     from checkpoints.tensorrt_llm.library import builder_library
     from checkpoints.tensorrt_llm.source import link_source
+    from commentary_llm.artifacts.tensorrt_llm import EngineOptions
 
     library = builder_library()
     link_source(home / "models" / MODEL, tmp_path / "model")

@@ -17,9 +17,9 @@ from checkpoints.preflight import constraints, gpus
 from checkpoints.preflight.finding import Finding, Level, table
 from checkpoints.preflight.mpi import check_mpi
 from checkpoints.preflight.versions import IMAGE_VARIABLE, VersionTable, check_versions, fits
-from checkpoints.tensorrt_llm.machine import TENSORRT_LLM_VERSION
-from commentary_llm.errors import ConfigError, InputError
-from commentary_llm.home import LLM_MODEL
+from commentary_llm.artifacts.machine import TENSORRT_LLM_VERSION
+from commentary_llm.ground.errors import ConfigError, InputError
+from commentary_llm.ground.home import LLM_MODEL
 
 REPO = Path(__file__).resolve().parents[2]
 CONTAINER = REPO / "launch" / "container"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import CardType, EventType, Match, MatchEvent, MatchInfo, VarDecision
 from commentary_llm.match.feeds import builtin_match_path, read_jsonl
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import Arrival, EventType, Match, MatchEvent, MatchInfo, MatchState, Score
 
 LIMITED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

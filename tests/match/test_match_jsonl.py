@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commentary_llm.errors import InputError, OutputError
+from commentary_llm.ground.errors import InputError, OutputError
 from commentary_llm.match import EventType, Match, MatchEvent, MatchInfo, Player, Score, Team
 from commentary_llm.match.feeds import Recording, builtin_match_path, read_jsonl, write_jsonl
 

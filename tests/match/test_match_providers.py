@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commentary_llm.errors import ConfigError, InputError
+from commentary_llm.ground.errors import ConfigError, InputError
 from commentary_llm.match import EventType, Match, MatchState, Phase, Score
 from commentary_llm.match.feeds import PROVIDERS, Recording, load_provider, read_jsonl, write_jsonl
 

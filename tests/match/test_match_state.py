@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from commentary_llm.errors import InputError
+from commentary_llm.ground.errors import InputError
 from commentary_llm.match import EventType, GoalEffect, MatchEvent, MatchInfo, MatchState, Phase, Player, Score, Team
 
 

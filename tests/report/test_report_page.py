@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from report_samples import sample_records, sample_summary
 
 from asr_tts.recognizer.word_error import word_errors
-from commentary_llm.errors import OutputError
-from commentary_llm.pipeline.record import CueRecord, Refusal
+from commentary_llm.ground.errors import OutputError
 from commentary_llm.report import render_report, write_report
 from commentary_llm.report.timeline import build_timeline, elapsed_s
 from commentary_llm.report.waterfall import build_cue_chart, nice_step
 from commentary_llm.report.word_diff import word_diff
+from commentary_llm.session.record import CueRecord, Refusal
 
 _VOID = {"meta", "input", "br", "link", "img"}
 

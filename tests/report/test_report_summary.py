@@ -11,10 +11,10 @@ from report_samples import sample_records, sample_summary
 from rich.console import Console
 
 from asr_tts.recognizer.word_error import word_errors
-from commentary_llm.metrics import Metrics
-from commentary_llm.pipeline.record import ReplaySummary
+from commentary_llm.ground.metrics import Metrics
 from commentary_llm.report import percentiles, print_summary, summarise
 from commentary_llm.report.summary import branch_figures, clock, decimal, milliseconds, percent
+from commentary_llm.session.record import ReplaySummary
 
 
 def test_percentiles_without_values_count_nothing() -> None:

@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from commentary_llm.errors import InputError, OutputError
+from commentary_llm.ground.errors import InputError, OutputError
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.match.events import MatchEvent, MatchInfo
 from commentary_llm.match.feeds.names import NameIndex

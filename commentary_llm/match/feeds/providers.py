@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from commentary_llm.errors import ConfigError, InputError
+from commentary_llm.ground.errors import ConfigError, InputError
 from commentary_llm.match.events import MatchEvent, MatchInfo
 from commentary_llm.match.feeds.provider_events import map_events
 from commentary_llm.match.feeds.provider_lineups import map_info

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 
 from checkpoints.engines.graph import GraphBuilder, fold, prune, set_shapes
 from checkpoints.engines.splines import Spline, dense_splines, find_splines, write_spline
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import TTS_MODEL, models_dir
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.home import TTS_MODEL, models_dir
 
 LENGTH, BINS, BOUND = 24, 10, 5.0
 EDGE = float(np.log(np.exp(1 - 0.001) - 1))

@@ -16,14 +16,14 @@ from asr_tts.runtime import open_runtime
 from asr_tts.runtime.engine_card import EngineCard
 from checkpoints.__main__ import main
 from checkpoints.engines import quantize
-from checkpoints.engines.artifact import load_engines
 from checkpoints.engines.builder import build_engine, check_target
 from checkpoints.engines.half import to_half
-from checkpoints.manifest import load_manifest
+from commentary_llm.artifacts.manifest import load_manifest
+from commentary_llm.artifacts.speech_engines import load_engines
 from commentary_llm.config import EngineConfig
 from commentary_llm.engine import load_recognizer, load_voice
-from commentary_llm.errors import ArtifactError, ConfigError
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.ground.errors import ArtifactError, ConfigError
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: `pip install 'commentary-llm[rtx]'`")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.engines.graphs import KIND, load_graphs
-from checkpoints.manifest import write_artifact
 from checkpoints.recipes import SPEECH_ENGINES
-from commentary_llm.errors import ArtifactError
+from checkpoints.writer import write_artifact
+from commentary_llm.artifacts.speech_engines import GRAPHS_KIND, load_graphs
+from commentary_llm.ground.errors import ArtifactError
 
 
 def test_a_stage_reads_every_byte_of_its_own(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_stage_reads_every_byte_of_its_own(tmp_path: Path) -> None:
         "tools": {},
         "dtype": "fp32",
     }
-    with write_artifact(tmp_path / "graphs", kind=KIND, **options) as artifact:
+    with write_artifact(tmp_path / "graphs", kind=GRAPHS_KIND, **options) as artifact:
         for stage in ("asr", "tts"):
             (artifact.directory / stage).mkdir()
             (artifact.directory / stage / "decoder.onnx").write_bytes(b"weights")

@@ -16,7 +16,7 @@ from checkpoints.engines.builder import node_types
 from checkpoints.engines.convert import Conversion, int8_layers_of, open_model
 from checkpoints.engines.half import to_half, with_rounding
 from checkpoints.engines.quantize import RangeObserver, _Histogram, insert_qdq, quantizable, quantize_weight
-from commentary_llm.errors import ArtifactError, ConfigError
+from commentary_llm.ground.errors import ArtifactError, ConfigError
 
 HIDDEN = 16
 

@@ -11,10 +11,11 @@ from asr_tts.synthesizer import PiperSynthesizer
 from checkpoints.engines import losses, material, voice, whisper
 from checkpoints.engines.convert import Conversion, Converted
 from checkpoints.engines.half import to_half
-from checkpoints.manifest import Upstream, load_manifest, write_artifact
 from checkpoints.progress import Reporter
 from checkpoints.recipes import SPEECH_ENGINES
-from commentary_llm.home import ASR_MODEL, TTS_MODEL, models_dir
+from checkpoints.writer import write_artifact
+from commentary_llm.artifacts.manifest import Upstream, load_manifest
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
 
 
 def test_the_lines_are_enough_and_apart() -> None:

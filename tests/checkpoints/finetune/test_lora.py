@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from checkpoints.finetune.dataset import Encoded, Encoder, Pair, Row, collate, make_batches, read_pairs
 from checkpoints.finetune.lora import AdapterInfo, add_lora, fold_in, load_adapter, merged, round_as_saved, save_adapter
 from checkpoints.finetune.train import Options, hidden_states, main, train
-from commentary_llm.errors import ArtifactError, ConfigError, InputError
 from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.ground.errors import ArtifactError, ConfigError, InputError
 
 CPU = torch.device("cpu")
 PREFIXES = [f"<|start|>The match: {home} against Castrel.\n<|start|>user\n" for home in ("Norhaven", "Westmere")]

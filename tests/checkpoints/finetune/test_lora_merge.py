@@ -12,12 +12,12 @@ from transformers import LlamaForCausalLM
 from checkpoints import build
 from checkpoints.finetune import COMMENTATOR_MODEL
 from checkpoints.finetune.lora import AdapterInfo, add_lora, load_adapter, merged, save_adapter
-from checkpoints.hashing import sha256_file
-from checkpoints.llama import LlamaShape
-from checkpoints.manifest import load_manifest
 from checkpoints.progress import Reporter
-from commentary_llm.errors import ArtifactError
-from commentary_llm.home import models_dir, shards_dir
+from commentary_llm.artifacts.hashing import sha256_file
+from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.artifacts.manifest import load_manifest
+from commentary_llm.ground.errors import ArtifactError
+from commentary_llm.ground.home import models_dir, shards_dir
 
 SHAPE = LlamaShape(2, 16, 2, 1, 8, 24, 32, True)
 

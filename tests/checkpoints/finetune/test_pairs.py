@@ -21,16 +21,19 @@ from checkpoints.finetune.matches_lineups import make_info
 from checkpoints.finetune.names import CULTURES, NameMaker, is_held_out
 from checkpoints.finetune.narration import narrate
 from checkpoints.finetune.pairs import Recipe, cue_of, main, pairs_of_match
+from commentary_llm.cue.facts import facts_of
+from commentary_llm.language.en.choice import repeats_opener
+from commentary_llm.language.en.clauses import ClauseSplitter
+from commentary_llm.language.en.describe import event_line
+from commentary_llm.language.en.gate import FactGate
+from commentary_llm.language.en.hints import hint_text, hints_of
+from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import name_book, surname
+from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.en.personas import persona
+from commentary_llm.language.en.wording import distinct_2, exact_repeats
 from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
-from commentary_llm.script import ClauseSplitter, FactGate, LineHistory, persona
-from commentary_llm.script.choice import repeats_opener
-from commentary_llm.script.describe import event_line
-from commentary_llm.script.facts import facts_of
-from commentary_llm.script.hints import hint_text, hints_of
-from commentary_llm.script.names import name_book, surname
-from commentary_llm.script.openers import OpenerBook
-from commentary_llm.script.wording import distinct_2, exact_repeats
 
 _RATES = {kind.value: 0.4 for kind in EventType}
 

@@ -1,0 +1,1 @@
+"""What comes in and what goes out: trackers, microphones, streams, captions, files."""

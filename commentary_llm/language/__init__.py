@@ -1,0 +1,1 @@
+"""Languages: one folder each, with every word that is spoken in it."""

@@ -1,6 +1,0 @@
-"""What is true at one event: the one ground that templates are chosen and clauses are judged on."""
-
-from commentary_llm.script.facts.facts import Facts, facts_of
-from commentary_llm.script.facts.match_time import match_seconds, minute_of
-
-__all__ = ["Facts", "facts_of", "match_seconds", "minute_of"]

@@ -1,6 +1,0 @@
-"""The fact gate: what may be said, clause by clause, before there is sound."""
-
-from commentary_llm.script.gate.gate import FactGate
-from commentary_llm.script.gate.verdict import Cause, Verdict
-
-__all__ = ["Cause", "FactGate", "Verdict"]

@@ -1,5 +1,0 @@
-"""Template lines: what is said when no generated clause is ready or true."""
-
-from commentary_llm.script.templates.writer import TemplateLine, TemplateWriter
-
-__all__ = ["TemplateLine", "TemplateWriter"]

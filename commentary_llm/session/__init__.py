@@ -1,0 +1,1 @@
+"""One match: events in, written and spoken lines on one timeline out."""

@@ -1,0 +1,62 @@
+"""Lines out of a stream of bytes, however it is cut into pieces."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commentary_llm.ends.lines import MAX_LINE_BYTES, TOO_LONG, LineSplitter, lines_of
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200)))
+def test_lines_do_not_depend_on_the_pieces(data: bytes, cuts: list[int]) -> None:
+    splitter, lines = LineSplitter(), []
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in itertools.pairwise(edges):
+        lines += splitter.feed(data[start:end])
+    assert [*lines, splitter.rest()] == data.split(b"\n")
+
+
+def test_a_line_too_long_is_told_once_and_the_next_is_whole() -> None:
+    splitter = LineSplitter()
+    lines = []
+    for _ in range(5):
+        lines += splitter.feed(b"x" * MAX_LINE_BYTES)
+    lines += splitter.feed(b"tail\n{}\n")
+    assert lines[0] is TOO_LONG
+    assert lines[1:] == [b"{}"]
+    assert splitter.rest() == b""
+    (one,) = list(LineSplitter().feed(b"y" * (MAX_LINE_BYTES + 1) + b"\n"))
+    assert one is TOO_LONG
+
+
+def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
+    (tmp_path / "events").write_bytes(b'{"a": 1}\n\n{"b": 2}')
+    fd = os.open(tmp_path / "events", os.O_RDONLY)
+    assert list(lines_of(fd, threading.Event())) == [b'{"a": 1}', b"", b'{"b": 2}']
+    os.close(fd)
+
+
+def test_a_fifo_without_a_writer_is_waited_for_and_a_stop_ends_the_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    fd = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    stop, lines = threading.Event(), []
+    thread = threading.Thread(target=lambda: lines.extend(lines_of(fd, stop)), daemon=True)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    writer = os.open(tmp_path / "fifo", os.O_WRONLY)
+    os.write(writer, b"one\ntw")
+    thread.join(0.3)
+    assert thread.is_alive()
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert lines == [b"one"]
+    os.close(writer)
+    os.close(fd)

@@ -1,0 +1,134 @@
+"""Streams out: nobody who reads them can hold the engine up, and what they miss is counted."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commentary_llm.ends.outlet import Outlet
+from commentary_llm.ground.errors import OutputError
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.005)
+
+
+def read_all(fd: int) -> bytes:
+    data = b""
+    while piece := os.read(fd, 65_536):
+        data += piece
+    return data
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+def speech(target: str | int, capacity: int = 50) -> Outlet:
+    return Outlet(target, what="speech", capacity=capacity, when_full="drop all", pipe_bytes=4096)
+
+
+def test_a_file_gets_everything(tmp_path: Path) -> None:
+    path = tmp_path / "a b.pcm"
+    outlet = Outlet(str(path), what="speech", capacity=100, when_full="drop oldest")
+    for i in range(100):
+        outlet.put(bytes([i]) * 10)
+    outlet.close(5.0)
+    assert path.read_bytes() == b"".join(bytes([i]) * 10 for i in range(100))
+    assert (outlet.dropped_blocks, outlet.written_blocks) == (0, 100)
+    outlet.put(b"late")
+    assert outlet.dropped_blocks == 1
+    assert path.stat().st_size == 1000
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"speech to .*absent/x"):
+        speech(str(tmp_path / "absent" / "x"))
+
+
+def test_an_absent_reader_costs_drops_and_a_new_one_hears_what_comes_then(fifo: Path) -> None:
+    outlet = speech(str(fifo))
+    for _ in range(500):
+        outlet.put(b"early" * 8)
+    wait_for(lambda: outlet.dropped_blocks == 500)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    outlet.put(b"heard")
+    wait_for(lambda: outlet.written_blocks == 1)
+    outlet.close(5.0)
+    assert read_all(reader) == b"heard"
+    os.close(reader)
+
+
+def test_a_reader_that_leaves_is_waited_for_again(fifo: Path) -> None:
+    outlet = speech(str(fifo))
+    for turn in range(3):
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        wanted = outlet.written_blocks + 1
+        outlet.put(bytes([turn]) * 6)
+        wait_for(lambda wanted=wanted: outlet.written_blocks >= wanted)  # type: ignore[misc]
+        assert os.read(reader, 100) == bytes([turn]) * 6
+        os.close(reader)
+        lost = outlet.dropped_blocks
+        outlet.put(b"nobody")  # finds the reader gone
+        wait_for(lambda lost=lost: outlet.dropped_blocks > lost)  # type: ignore[misc]
+    outlet.close(1.0)
+
+
+def test_a_reader_that_stops_reading_never_makes_put_wait(fifo: Path) -> None:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    outlet = speech(str(fifo), capacity=10)
+    for _ in range(2000):
+        outlet.put(b"\0" * 882)
+    wait_for(lambda: outlet.written_blocks > 0)
+    assert outlet.dropped_blocks >= 2000 - outlet.written_blocks - 10 - 1
+    before = outlet.dropped_blocks
+    for _ in range(100):
+        outlet.put(b"\0" * 882)
+    assert outlet.dropped_blocks > before
+    outlet.close(0.2)
+    data = read_all(reader)
+    assert len(data) % 2 == 0
+    os.close(reader)
+
+
+def test_captions_lose_the_oldest_lines(fifo: Path) -> None:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    outlet = Outlet(str(fifo), what="captions", capacity=5, when_full="drop oldest", pipe_bytes=4096)
+    filler = b"x" * 4095 + b"\n"
+    for _ in range(3):  # one fills the pipe, one is being written, one waits
+        outlet.put(filler)
+    wait_for(lambda: outlet.written_blocks == 1)
+    for i in range(20):
+        outlet.put(f"{i}\n".encode())
+    os.set_blocking(reader, True)
+    lines: list[bytes] = []
+    while not lines or lines[-1] != b"19":
+        assert select.select([reader], [], [], 20)[0]
+        lines += os.read(reader, 65_536).split()
+    outlet.close(5.0)
+    assert lines[-5:] == [b"15", b"16", b"17", b"18", b"19"]
+    os.close(reader)
+
+
+def test_a_connection_that_breaks_ends_its_outlet_alone() -> None:
+    ours, theirs = socket.socketpair()
+    outlet = Outlet(os.dup(ours.fileno()), what="replies", capacity=10, when_full="drop oldest")
+    theirs.close()
+    outlet.put(b"a\n")
+    wait_for(lambda: outlet.dead)
+    outlet.put(b"b\n")
+    assert outlet.dropped_blocks == 2
+    outlet.close(1.0)
+    ours.close()
