@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commentary_llm.config import EngineConfig
+from commentary_llm.ends.registry import sinks, sources
 from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.ground.world import world
 from commentary_llm.language.en.personas import PERSONAS
@@ -144,6 +145,7 @@ def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
     parser.add_argument("--speed", default="max", help="max, or times real time: 1x … 60x (default: max)")
     parser.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
+    _sink_option(parser)
     _engine_options(parser)
 
 
@@ -160,8 +162,8 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--events",
         default="-",
         metavar="WHERE",
-        help="event lines from a file or FIFO, - for standard input, or tcp:HOST:PORT to listen there for a tracker, "
-        "which gets an answer to each line (default: -)",
+        help="event lines from a file or FIFO, - for standard input (default: -), or "
+        + "; ".join(f"{name}:{entry.summary}" for name, entry in sources().items() if name != "file"),
     )
     sound = parser.add_argument_group("stadium sound")
     sound.add_argument(
@@ -182,7 +184,19 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     )
     outputs.add_argument("--out", type=Path, default=Path("out"), help="folder for the files at the end (default: out)")
     outputs.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound file")
+    _sink_option(outputs)
     _engine_options(parser)
+
+
+def _sink_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    known = "; ".join(f"{name}:{entry.summary}" for name, entry in sinks().items())
+    parser.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME:WHERE",
+        help=f"another place for what is said; may be given several times. {known}",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
