@@ -11,6 +11,7 @@ from commentary_llm.config import MatchConfig
 from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.clock import StreamClock
+from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.metrics import Metrics
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
@@ -52,11 +53,12 @@ def build_session(
     hearing: Callable[[Recognizer], Hearing] | None,
     on_prepare: Callable[[], None],
     closed: Callable[[Session], None],
+    failed: Callable[[CommentaryError], None],
 ) -> tuple[Session, tuple[OpenerSentence, ...]]:
     """A session of `config.match`, and the sentences whose sound it wants ready, likeliest first.
 
     The prompt's prefix is in the KV cache when it returns. `on_prepare` is told when there may be something to prepare
-    ahead. Raises ConfigError and what the generator raises.
+    ahead; `closed` and `failed` as for `Session`. Raises ConfigError and what the generator raises.
     """
     info = config.match
     assert info is not None
@@ -106,7 +108,7 @@ def build_session(
         events=events,
         metrics=metrics,
     )
-    return Session(parts, work, closed), openers.inventory() if config.prepare else ()
+    return Session(parts, work, closed, failed), openers.inventory() if config.prepare else ()
 
 
 def _cache_prefix(models: Models, prefix: str) -> None:

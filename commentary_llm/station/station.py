@@ -23,7 +23,7 @@ from commentary_llm.generation import GenerationRequest, Generator, SamplingPara
 from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
-from commentary_llm.ground.errors import ConfigError, EngineError
+from commentary_llm.ground.errors import BusyError, CommentaryError, ConfigError, EngineError
 from commentary_llm.ground.home import LLM_MODEL, clips_dir
 from commentary_llm.ground.metrics import Metrics
 from commentary_llm.ground.world import world
@@ -170,6 +170,7 @@ class Station:
             hearing=hearing,
             on_prepare=lambda: self._pools.wake_prepare(),
             closed=self._forget,
+            failed=self._look_at_model,
         )
         with self._lock:
             alone = not self._sessions
@@ -225,6 +226,18 @@ class Station:
         with self._lock:
             self._sessions.pop(session.match_id, None)
         self._openers.close_match(session.match_id)
+
+    def _look_at_model(self, error: CommentaryError) -> None:
+        """A session's work has failed. Where the language model is lost, no other session can go on either."""
+        if not isinstance(error, EngineError):
+            return
+        try:
+            request = GenerationRequest(prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=1))
+            self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
+        except BusyError:
+            pass  # it has more to do than it takes: it lives
+        except (EngineError, TimeoutError):
+            self._fail(error)
 
     def _fail(self, error: EngineError) -> None:
         """No session can go on."""
