@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,16 +23,13 @@ import numpy as np
 
 from asr_tts.recognizer.listener import Listener
 from asr_tts.synthesizer.clips import ClipCache
-from commentary_llm.artifacts.manifest import load_manifest
-from commentary_llm.config import EngineConfig, artifact_path
 from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
-from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
-from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
+from commentary_llm.generation.registry import BACKENDS, select_backend
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import ConfigError
-from commentary_llm.ground.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
+from commentary_llm.ground.home import LLM_MODEL, clips_dir
 from commentary_llm.ground.metrics import Metrics
 from commentary_llm.ground.world import world
 from commentary_llm.language.en.gate import FactGate
@@ -53,13 +49,13 @@ from commentary_llm.session.sound_bank import prepare_sounds
 from commentary_llm.session.speaker import Speaker
 from commentary_llm.session.timeline import SpeechTimeline
 from commentary_llm.session.writer import LineWriter, TextBudget
+from commentary_llm.settings import EngineConfig
+from commentary_llm.speech import load_recognizer, load_voice
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from asr_tts.interfaces import Recognizer, Synthesizer
-    from commentary_llm.artifacts.speech_engines import SpeechEngines
-    from commentary_llm.generation.torch.backend import TorchBackendConfig
 
 log = logging.getLogger(__name__)
 
@@ -92,45 +88,44 @@ class CommentaryEngine:
 
         Raises ConfigError without a match.
         """
-        if config.match is None:
-            raise ConfigError("the engine has no match; give EngineConfig(match=MatchInfo(...)) with both line-ups")
+        match, station = config.match_config, config.station
         self.config = config
         self.clock = clock or StreamClock()
         self.metrics = Metrics()
         self.metrics.labels["backend"] = generator.description
         self.generator, self.synthesizer, self.recognizer = generator, synthesizer, recognizer
-        self.match = Match(config.match)
+        self.match = Match(match.info)
         self._listener: Listener | None = None
         self._hearing: Hearing = Silence()
-        speaker = persona(config.persona)
+        speaker = persona(match.persona)
         history = LineHistory(WHOLE_MATCH_S)
         sampling = SamplingParams(
-            max_new_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            repetition_penalty=config.repetition_penalty,
-            seed=config.seed,
+            max_new_tokens=match.max_new_tokens,
+            temperature=match.temperature,
+            top_p=match.top_p,
+            repetition_penalty=match.repetition_penalty,
+            seed=match.seed,
             stop=("\n",),
-            candidates=config.candidates,
+            candidates=match.candidates,
         )
-        few_shot = config.llm != LLM_MODEL if config.few_shot is None else config.few_shot
+        few_shot = station.llm.model != LLM_MODEL if match.few_shot is None else match.few_shot
         prompts = PromptBuilder(
-            generator.chat, config.match, speaker, examples=few_shot, count_tokens=generator.count_tokens
+            generator.chat, match.info, speaker, examples=few_shot, count_tokens=generator.count_tokens
         )
         gate = FactGate()
         writer = LineWriter(
             generator,
             prompts,
             gate,
-            TemplateWriter(history, speaker, config.seed),
+            TemplateWriter(history, speaker, match.seed),
             history,
             sampling,
             TextBudget(),
         )
         self._warm_up(prompts.prefix, sampling)
-        openers = OpenerBook(config.match, config.seed)
+        openers = OpenerBook(match.info, match.seed)
         bank = prepare_sounds(
-            openers.inventory() if config.prepare else (),
+            openers.inventory() if match.prepare else (),
             synthesizer,
             clips,
             lambda share: progress(f"making openers, {share:.0%}"),
@@ -140,7 +135,7 @@ class CommentaryEngine:
         elif recognizer is not None:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
-        match_id = config.match.id
+        match_id = match.info.id
         self.events = EventStream()
         for subscriber in subscribers:
             self.events.attach(subscriber)
@@ -148,7 +143,7 @@ class CommentaryEngine:
             self.clock.now_s, lambda segment: self.events.publish(SegmentPlaced(match_id, segment))
         )
         ahead = (generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
-        branches = Branches(*ahead, enabled=config.prepare)
+        branches = Branches(*ahead, enabled=match.prepare)
         self._flow = Flow(
             match=self.match,
             director=Director(),
@@ -161,7 +156,7 @@ class CommentaryEngine:
             branches=branches,
             metrics=self.metrics,
             events=self.events,
-            queue_capacity=config.queue_capacity,
+            queue_capacity=station.queue_capacity,
         )
 
     @classmethod
@@ -180,30 +175,28 @@ class CommentaryEngine:
         Every rank of `comm` (by default MPI's world under mpirun, else a single rank) calls this with the same
         configuration; what comes after `comm` matters on rank 0 alone. `subscribers` are told of everything from the
         beginning (see `session.events`). `hearing` makes the source of the rolling transcript from the recogniser
-        (with `config.listen`); by default it is what is fed to `hear`.
+        (with `listen`); by default it is what is fed to `hear`.
 
         Ranks above 0 serve the language model here and raise SystemExit(0) when rank 0 closes the engine. Raises
         ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         comm = world() if comm is None else comm
-        ranks = comm.size if comm is not None else 1
-        backend_config, llm_engines = _backend_config(config, ranks), _llm_engines(config, ranks)
-        choice = select_backend(config.backend, llm_engines, comm)
-        if choice.name != "torch" and config.llm_sizes is not None:
-            raise ConfigError(f"llm_sizes is {config.llm_sizes!r}: the torch backend alone pads a model, not {choice}")
+        station = config.station
+        choice = select_backend(station.llm.backend, station.model_options, comm)
+        backend = BACKENDS.get(choice.name)
         if comm is not None and comm.rank > 0:
-            serve_generator(choice.name, backend_config, comm, engines=llm_engines)
+            backend.serve(station.model_options, comm)
             raise SystemExit(0)
         progress("loading the language model")
         turn = DeviceTurn()
-        generator = open_generator(choice.name, backend_config, comm, engines=llm_engines, turn=turn)
+        generator = backend.open(station.model_options, comm, turn)
         try:
             progress("loading the voice")
-            synthesizer = load_voice(config, turn)
+            synthesizer = load_voice(station, turn)
             recognizer = None
-            if config.listen:
+            if station.listen:
                 progress("loading the recogniser")
-                recognizer = load_recognizer(config)
+                recognizer = load_recognizer(station)
             progress("warming up")
             engine = cls(
                 config,
@@ -273,85 +266,7 @@ class CommentaryEngine:
     def _warm_up(self, prefix: str, sampling: SamplingParams) -> None:
         """Runs every stage once: the prompt's prefix is in the KV cache and no first cue pays for lazy set-up."""
         handle = self.generator.submit(GenerationRequest(prefix=prefix, text="", sampling=sampling))
-        handle.result(timeout_s=self.config.startup_timeout_s)
+        handle.result(timeout_s=self.config.station.startup_timeout_s)
         self.synthesizer.warm_up()
         if self.recognizer is not None:
             self.recognizer.warm_up()
-
-
-def _backend_config(config: EngineConfig, ranks: int) -> TorchBackendConfig:
-    from commentary_llm.generation.torch.backend import TorchBackendConfig
-
-    return TorchBackendConfig(
-        shards=shards_dir(config.llm, ranks),
-        compute_dtype=config.compute_dtype,
-        device=config.device,
-        threads=config.llm_threads,
-        max_batch=config.max_batch,
-        sizes=config.llm_sizes,
-    )
-
-
-def _llm_engines(config: EngineConfig, ranks: int) -> TensorRTLLMConfig:
-    given = config.llm_engines
-    folder = Path(given).expanduser().absolute() if given is not None else llm_engines_dir(config.llm, ranks)
-    return TensorRTLLMConfig(engine_dir=folder, model=config.llm)
-
-
-def load_voice(config: EngineConfig, turn: DeviceTurn | None = None) -> Synthesizer:
-    """The configured voice; on a GPU it takes its `turn` there. Raises ArtifactError, ConfigError."""
-    from asr_tts.synthesizer import PiperSynthesizer
-
-    built = _built_for_gpu(config, "tts")
-    if built is None:
-        folder = artifact_path(config.tts, models_dir())
-        load_manifest(folder, kind="piper-onnx", verify="sha256")
-    # The voice's own noise follows from the words alone: openers made once serve every seed of the engine.
-    return PiperSynthesizer.load(
-        folder if built is None else built.folder / "tts",
-        runtime=config.speech_runtime,
-        device=config.speech_device,
-        threads=config.speech_threads,
-        turn=turn if built is not None else None,
-    )
-
-
-def load_recognizer(config: EngineConfig) -> Recognizer:
-    """The configured speech recogniser. Raises ArtifactError, ConfigError."""
-    from asr_tts.recognizer import open_recognizer
-
-    built = _built_for_gpu(config, "asr")
-    if built is not None:
-        return open_recognizer(
-            built.folder / "asr",
-            runtime=config.speech_runtime,
-            device=config.speech_device,
-            window_s=built.window_s,
-        )
-    folder = artifact_path(config.asr, models_dir())
-    load_manifest(folder, kind="whisper-onnx", verify="sha256")
-    return open_recognizer(folder, threads=config.speech_threads)
-
-
-def _built_for_gpu(config: EngineConfig, stage: str) -> SpeechEngines | None:
-    """What was built from recogniser and voice for the configured runtime, `stage`'s part checked; None for the CPU."""
-    if config.speech_runtime == "onnxruntime" and config.speech_device == "cpu":
-        return None
-    given = config.speech_engines
-    # Imported here: it brings onnx, which takes long to load and is of no use without a GPU.
-    if config.speech_runtime == "onnxruntime":
-        from asr_tts.runtime.onnxruntime_cuda import check_library
-        from commentary_llm.artifacts.speech_engines import load_graphs
-
-        check_library()
-        folder = speech_graphs_dir(config.asr, config.tts) if given is None else Path(given).expanduser().absolute()
-        return load_graphs(folder, stage)
-    if given is None:
-        raise ConfigError(
-            f"speech runtime {config.speech_runtime} needs built engines; name their folder as speech_engines. "
-            f"`python -m checkpoints engines build --runtime {config.speech_runtime} --compute-capability X.Y` "
-            "builds them"
-        )
-    from commentary_llm.artifacts.speech_engines import load_engines
-
-    return load_engines(Path(given).expanduser().absolute(), config.speech_runtime)

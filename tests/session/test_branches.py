@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.cue.buildup import outcome_of
 from commentary_llm.cue.cue import Cue
 from commentary_llm.engine import CommentaryEngine
@@ -22,6 +21,7 @@ from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
 from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.settings import EngineConfig
 
 WAIT_S = 10.0
 GOAL, SAVED, WIDE = "Converted from twelve yards!", "A brave stop from the goalkeeper!", "Wide of the mark."

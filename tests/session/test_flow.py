@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from session_fakes import RATE, ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import GenerationRequest
 from commentary_llm.ground.clock import StreamClock
@@ -23,6 +22,7 @@ from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.timeline import Segment
+from commentary_llm.settings import EngineConfig
 
 
 class StoppedTime:
