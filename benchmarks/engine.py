@@ -1,4 +1,4 @@
-"""`python -m commentary_llm bench`: how fast this machine is, stage by stage, beside what would be possible."""
+"""How fast this machine is, stage by stage, beside what would be possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from asr_tts.interfaces import Recognizer, Synthesizer
 from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth, summary_ms
 from benchmarks.output import machine, print_rows, publish
 from benchmarks.peers import bench_llama_cpp, bench_transformers
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
@@ -26,6 +25,7 @@ from commentary_llm.ground.world import go_ahead
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.schedule import StreamTimes
+from commentary_llm.settings import EngineConfig, Settings
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -47,19 +47,18 @@ _WARM_UP_CUES = 3
 _QUIET_S = 30.0  # stream time between two cues, so that none waits for the voice
 
 
-def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
-    """Runs the `bench` command on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
-    options = engine_options(args)
+def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | None) -> int:
+    """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
         with contextlib.suppress(SystemExit):  # raised when rank 0 closes the engine
-            CommentaryEngine.start(EngineConfig.build(**options), comm=comm)
+            CommentaryEngine.start(settings.engine_config(), comm=comm)
         comm.gather(_peak_memory_bytes())
         return 0
     try:
         recording = read_jsonl(builtin_match_path())
-        config = EngineConfig.build(**options, match=recording.info, listen=True)
+        config = settings.engine_config(recording.info, listen=True)
     except CommentaryError:
         go_ahead(comm, 1)
         raise
@@ -75,7 +74,9 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         results["generator"] = bench_generator(
             engine.generator,
             weight_bytes_per_rank=engine.generator.weight_bytes,
-            bandwidth_per_rank=copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks,
+            bandwidth_per_rank=copy_bandwidth()
+            if config.station.device_of("llm") == "cuda"
+            else read_bandwidth(ranks) / ranks,
             batches=decode_batches(config),
         )
         console.print("voice and recogniser")
@@ -87,7 +88,7 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     results["peak_memory_mb_by_rank"] = [round(value / 1e6) for value in memory or []]
     if args.peers:
         console.print("other engines on the same model")
-        model = models_dir() / config.llm
+        model = models_dir() / config.station.llm.model
         results["peers"] = [bench_transformers(model, dtype) for dtype in ("float32", "bfloat16")]
         results["peers"].append(bench_llama_cpp(args.gguf))
     _print_table(results, console)
@@ -97,8 +98,8 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
 
 def decode_batches(config: EngineConfig) -> list[int]:
     """Sizes of batches to time: those that the engine, opened with this configuration, decodes at once."""
-    sizes = (1, 2, 4, 8) if config.device == "cuda" else (1, 4)
-    return [size for size in sizes if size <= config.max_batch]
+    sizes = (1, 2, 4, 8) if config.station.device_of("llm") == "cuda" else (1, 4)
+    return [size for size in sizes if size <= config.station.llm.max_batch]
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _bench_cues(
 
 
 def _config(config: EngineConfig) -> dict[str, Any]:
-    return config.model_dump(exclude={"match"})
+    return config.groups.model_dump()
 
 
 def _peak_memory_bytes() -> int:

@@ -1,4 +1,4 @@
-"""`python -m commentary_llm bench --random-weights`: the language model alone, of any sizes."""
+"""The language model alone, of any sizes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from rich.console import Console
 
 from benchmarks.output import machine, print_rows, publish
 from benchmarks.torch_sizes import bench_sizes
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.generation.torch.backend import TorchBackendConfig
 from commentary_llm.generation.torch.config import model_config
 from commentary_llm.generation.torch.sizes import KNOWN_SIZES
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.settings import Settings
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+def run_bench_sizes(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | None) -> int:
     """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
     if args.repeats < 1:
         raise ConfigError(f"--repeats is {args.repeats}, expected 1 or more")
-    config = EngineConfig.build(**engine_options(args))
+    options = settings.engine_config().station.model_options
     ranks = comm.Get_size() if comm is not None else 1
     torch_config = TorchBackendConfig(
-        Path(args.random_weights), config.compute_dtype, config.device, threads=config.llm_threads
+        Path(args.random_weights), options.compute_dtype, options.device, threads=options.threads
     )
     model = model_config(_sizes(args.random_weights), ranks, args.random_weights)
     found = bench_sizes(torch_config, model, args.random_weights, comm, args.repeats)

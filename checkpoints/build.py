@@ -18,7 +18,7 @@ from checkpoints.progress import Reporter
 from checkpoints.recipes import IMPORT, MERGE, QUANTIZE, SHARD, Recipe
 from checkpoints.writer import tool_versions, write_artifact
 from commentary_llm.artifacts.hashing import sha256_file
-from commentary_llm.artifacts.manifest import Kind, Source, Upstream, load_manifest, quantized_dir
+from commentary_llm.artifacts.manifest import Source, Upstream, load_manifest, quantized_dir
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import (
     ASR_MODEL,
@@ -50,7 +50,7 @@ def exclusive(reporter: Reporter) -> Iterator[None]:
 
 
 def whats_wrong(
-    directory: Path, kind: Kind, recipe: Recipe, sources: tuple[Source, ...] | None = None, ranks: int | None = None
+    directory: Path, kind: str, recipe: Recipe, sources: tuple[Source, ...] | None = None, ranks: int | None = None
 ) -> str | None:
     """Why an artifact has to be built; None when it is whole and current (sizes and hash chain, not every byte)."""
     try:
@@ -83,7 +83,7 @@ def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
             ensure_shards(model, ranks, reporter)
 
 
-def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:
+def ensure_speech(model: str, kind: str, package: WeightPackage, importer: str, reporter: Reporter) -> None:
     """Imports the recogniser or the voice. `importer` names the module (and function) of `checkpoints.importers`."""
     target = models_dir() / model
     if whats_wrong(target, kind, IMPORT, (package.source,)) is None:

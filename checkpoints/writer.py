@@ -21,7 +21,6 @@ from commentary_llm.artifacts.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
     FileEntry,
-    Kind,
     Manifest,
     Padding,
     Source,
@@ -54,7 +53,7 @@ class ArtifactWriter:
 def write_artifact(
     target: Path,
     *,
-    kind: Kind,
+    kind: str,
     name: str,
     command: str,
     recipe: Recipe,

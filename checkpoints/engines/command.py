@@ -10,11 +10,11 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from asr_tts.runtime.registry import engine_runtimes
 from checkpoints.progress import Reporter
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, speech_engines_dir, speech_graphs_dir
 
 _MEGABYTE = 1_000_000
-_RUNTIMES = ("tensorrt_rtx", "tensorrt")
 _PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -26,7 +26,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         description="Convert recogniser and voice to fixed shapes and a precision, and compile them with TensorRT. "
         "tensorrt_rtx needs no GPU for that; tensorrt builds for the GPU at hand.",
     )
-    build.add_argument("--runtime", choices=_RUNTIMES, required=True, help="which TensorRT is to run the engines")
+    build.add_argument("--runtime", choices=engine_runtimes(), required=True, help="which TensorRT is to run them")
     build.add_argument(
         "--compute-capability", type=_compute_capability, required=True, metavar="X.Y", help="of the GPUs, such as 8.9"
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from asr_tts.interfaces import Recognizer, Synthesizer
 from asr_tts.recognizer.listener import Listener
-from commentary_llm.config import MatchConfig
 from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.clock import StreamClock
@@ -29,6 +28,7 @@ from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.speaker import Speaker
 from commentary_llm.session.timeline import SpeechTimeline
 from commentary_llm.session.writer import LineWriter, TextBudget
+from commentary_llm.settings import MatchConfig
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,12 @@ def build_session(
     closed: Callable[[Session], None],
     failed: Callable[[CommentaryError], None],
 ) -> tuple[Session, tuple[OpenerSentence, ...]]:
-    """A session of `config.match`, and the sentences whose sound it wants ready, likeliest first.
+    """A session of `config.info`, and the sentences whose sound it wants ready, likeliest first.
 
     The prompt's prefix is in the KV cache when it returns. `on_prepare` is told when there may be something to prepare
     ahead; `closed` and `failed` as for `Session`. Raises ConfigError and what the generator raises.
     """
-    info = config.match
-    assert info is not None
+    info = config.info
     generator, synthesizer, metrics = models.generator, models.synthesizer, Metrics()
     metrics.labels["backend"] = generator.description
     speaker, history, gate = persona(config.persona), LineHistory(WHOLE_MATCH_S), FactGate()

@@ -18,9 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from asr_tts.synthesizer.clips import ClipCache
-from commentary_llm.config import MatchConfig, StationConfig
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
-from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
+from commentary_llm.generation.registry import BACKENDS, select_backend
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import BusyError, CommentaryError, ConfigError, EngineError
@@ -34,7 +33,8 @@ from commentary_llm.session.lines import Work
 from commentary_llm.session.session import Session
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.work import ClauseQueue, CueQueue
-from commentary_llm.station.models import load_recognizer, load_voice, tensorrt_llm_config, torch_config
+from commentary_llm.settings import MatchConfig, StationConfig
+from commentary_llm.speech import load_recognizer, load_voice
 from commentary_llm.station.openers import OpenerMaker
 from commentary_llm.station.pools import Pools
 
@@ -102,17 +102,14 @@ class Station:
         station. Raises ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         comm = world() if comm is None else comm
-        ranks = comm.size if comm is not None else 1
-        torch, engines = torch_config(config, ranks), tensorrt_llm_config(config, ranks)
-        choice = select_backend(config.backend, engines, comm)
-        if choice.name != "torch" and config.llm_sizes is not None:
-            raise ConfigError(f"llm_sizes is {config.llm_sizes!r}: the torch backend alone pads a model, not {choice}")
+        choice = select_backend(config.llm.backend, config.model_options, comm)
+        backend = BACKENDS.get(choice.name)
         if comm is not None and comm.rank > 0:
-            serve_generator(choice.name, torch, comm, engines=engines)
+            backend.serve(config.model_options, comm)
             raise SystemExit(0)
         progress("loading the language model")
         turn = DeviceTurn()
-        generator = open_generator(choice.name, torch, comm, engines=engines, turn=turn)
+        generator = backend.open(config.model_options, comm, turn)
         try:
             progress("loading the voice")
             synthesizer = load_voice(config, turn)
@@ -145,9 +142,7 @@ class Station:
         made in the background, likeliest first; `wait_for_openers` makes it all before returning. Raises ConfigError
         when a match of that id is open, EngineError when the station is closed or a model is lost.
         """
-        if config.match is None:
-            raise ConfigError("there is no match to open; give match=MatchInfo(...), with both line-ups")
-        match_id = config.match.id
+        match_id = config.info.id
         with self._lock:
             self._raise_if_over()
             if match_id in self._sessions:
@@ -158,7 +153,7 @@ class Station:
             synthesizer=self.synthesizer,
             recognizer=self.recognizer,
             sounds=self._bank,
-            examples=self.config.llm != LLM_MODEL,
+            examples=self.config.llm.model != LLM_MODEL,
             startup_timeout_s=self.config.startup_timeout_s,
         )
         session, openers = build_session(
@@ -220,7 +215,7 @@ class Station:
     def _candidates(self) -> int:
         """How many completions of one line there is room for while as many matches want one as do now."""
         lines = min(self.config.writers, max(1, self._cues.busy_sessions))
-        return max(1, self.config.max_batch // lines)
+        return max(1, self.config.llm.max_batch // lines)
 
     def _forget(self, session: Session) -> None:
         with self._lock:
@@ -255,7 +250,7 @@ class Station:
     def _warm_up(self) -> None:
         """Runs every stage once, so that no first cue pays for lazy set-up."""
         request = GenerationRequest(
-            prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.max_batch)
+            prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.llm.max_batch)
         )
         self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
         self.synthesizer.warm_up()

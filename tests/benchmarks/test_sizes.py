@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks.engine import decode_batches
-from commentary_llm.commands.cli import main
-from commentary_llm.config import EngineConfig
+from benchmarks.sizes import run_bench_sizes
 from commentary_llm.generation.torch.sizes import KNOWN_SIZES
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.settings import EngineConfig, Settings
 
 SMALL = {
     **KNOWN_SIZES["llama-7b"],
@@ -23,10 +25,14 @@ SMALL = {
 }
 
 
+def bench(weights: str, repeats: int = 2, out: Path | None = None) -> int:
+    args = argparse.Namespace(random_weights=weights, repeats=repeats, out=out)
+    return run_bench_sizes(args, Settings(), None)
+
+
 def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(SMALL))
-    options = ["--random-weights", str(tmp_path / "config.json"), "--repeats", "2", "--out", str(tmp_path / "out.json")]
-    assert main(["bench", *options]) == 0
+    assert bench(str(tmp_path / "config.json"), out=tmp_path / "out.json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert json.loads((tmp_path / "out.json").read_text()) == found
     for name in ("decode", "event", "event_first"):
@@ -38,14 +44,14 @@ def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert found["bytes_read_per_step_and_rank"] == 2 * layer + 320 * 128
 
 
-def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--random-weights", str(tmp_path / "none.json")]) == 2
-    assert "expected llama-7b or a config.json" in capsys.readouterr().err
+def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected llama-7b or a config\.json"):
+        bench(str(tmp_path / "none.json"))
     (tmp_path / "broken.json").write_text("{")
-    assert main(["bench", "--random-weights", str(tmp_path / "broken.json")]) == 2
-    assert "is not JSON" in capsys.readouterr().err
-    assert main(["bench", "--random-weights", "llama-7b", "--repeats", "0"]) == 2
-    assert "--repeats is 0" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="is not JSON"):
+        bench(str(tmp_path / "broken.json"))
+    with pytest.raises(ConfigError, match="--repeats is 0"):
+        bench("llama-7b", repeats=0)
 
 
 @pytest.mark.parametrize("candidates", range(1, 9))
@@ -54,4 +60,4 @@ def test_batches_fit_the_slots_that_the_engine_opens(candidates: int) -> None:
     config = EngineConfig(device="cuda", candidates=candidates)
     batches = decode_batches(config)
     assert batches[:3] == [1, 2, 4]
-    assert max(batches) <= config.max_batch >= candidates
+    assert max(batches) <= config.station.llm.max_batch >= candidates

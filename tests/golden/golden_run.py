@@ -24,7 +24,6 @@ from unittest import mock
 
 from asr_tts.audio.crowd import CrowdNoise
 from commentary_llm.commands.runs import BED_RATE_HZ
-from commentary_llm.config import EngineConfig
 from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.outputs import CAPTIONS, SOUND, ReplayOutputs
 from commentary_llm.ends.sources import TrackerPort
@@ -40,6 +39,7 @@ from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import StreamTimes
 from commentary_llm.session.events import SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.settings import EngineConfig
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _WAIT_S = 120.0

@@ -12,13 +12,13 @@ from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSpeech, Scr
 
 from asr_tts.interfaces import SpeechStyle
 from asr_tts.synthesizer.clips import ClipCache
-from commentary_llm.config import MatchConfig, StationConfig
 from commentary_llm.generation import GenerationRequest
 from commentary_llm.ground.errors import BusyError, ConfigError, EngineError, InputError, RankLostError
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, Player, Team
 from commentary_llm.session.events import CueEnded, EventTaken, SessionClosed, SessionFailed
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.session import Session
+from commentary_llm.settings import MatchConfig, StationConfig
 from commentary_llm.station import Station
 
 WAIT_S = 20.0
@@ -74,10 +74,11 @@ def make_station() -> Iterator[MakeStation]:
         generator: ScriptedGenerator | None = None,
         synthesizer: ScriptedSynthesizer | None = None,
         clips: ClipCache | None = None,
+        max_batch: int = 8,
         **config: int,
     ) -> Station:
         station = Station(
-            StationConfig(**config),  # type: ignore[arg-type]
+            StationConfig(llm={"max_batch": max_batch}, **config),
             generator or ScriptedGenerator(),
             synthesizer or ScriptedSynthesizer(),
             clips=clips,
@@ -91,7 +92,7 @@ def make_station() -> Iterator[MakeStation]:
 
 
 def open_match(station: Station, number: int, **options: object) -> Session:
-    return station.open(MatchConfig(match=match_info(number), prepare=False, candidates=2), **options)  # type: ignore[arg-type]
+    return station.open(MatchConfig(info=match_info(number), prepare=False, candidates=2), **options)  # type: ignore[arg-type]
 
 
 def record_of(session: Session, event: MatchEvent) -> CueRecord:
@@ -244,7 +245,7 @@ def test_lines_of_several_matches_are_written_at_once_but_never_two_of_one(make_
 def test_candidates_share_the_room_there_is(make_station: MakeStation) -> None:
     generator = Scripted()
     station = make_station(generator, writers=4, max_batch=8)
-    sessions = [station.open(MatchConfig(match=match_info(n), prepare=False, candidates=5)) for n in range(4)]
+    sessions = [station.open(MatchConfig(info=match_info(n), prepare=False, candidates=5)) for n in range(4)]
     record_of(sessions[0], goal("g", 60.0))
     assert generator.requests[-1].sampling.candidates == 5
     generator.go.clear()
@@ -257,8 +258,8 @@ def test_candidates_share_the_room_there_is(make_station: MakeStation) -> None:
 def test_openers_are_made_in_the_background_and_shared_by_sentence(make_station: MakeStation, tmp_path: Path) -> None:
     voice = Counting()
     station = make_station(synthesizer=voice, clips=ClipCache(tmp_path, "v"))
-    first = station.open(MatchConfig(match=match_info(0)))
-    second = station.open(MatchConfig(match=match_info(1)))
+    first = station.open(MatchConfig(info=match_info(0)))
+    second = station.open(MatchConfig(info=match_info(1)))
     deadline = time.monotonic() + 60
     while None in (station.openers_ready_s(first.match_id), station.openers_ready_s(second.match_id)):
         assert time.monotonic() < deadline
@@ -266,7 +267,7 @@ def test_openers_are_made_in_the_background_and_shared_by_sentence(make_station:
     assert len(voice.leisure) > 100
     spoken = len(voice.leisure)
     second.close()
-    again = station.open(MatchConfig(match=match_info(1)), wait_for_openers=True)
+    again = station.open(MatchConfig(info=match_info(1)), wait_for_openers=True)
     assert len(voice.leisure) == spoken  # kept from before
     assert record_of(again, goal("g", 60.0)).opener
 
@@ -283,7 +284,7 @@ def test_a_line_without_a_ready_opener_begins_with_its_first_clause(make_station
 
     voice = Slow()
     station = make_station(synthesizer=voice)
-    session = station.open(MatchConfig(match=match_info(0)))
+    session = station.open(MatchConfig(info=match_info(0)))
     record = record_of(session, goal("g", 60.0))
     assert (record.opener, record.source) == ("", "template")
     voice.go.set()
