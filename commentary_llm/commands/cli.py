@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commentary_llm.config import EngineConfig
-from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
+from commentary_llm.ground.errors import CommentaryError, ExitCode, exit_code_of
 from commentary_llm.ground.world import world
 from commentary_llm.language.en.personas import PERSONAS
 from commentary_llm.match.feeds.providers import PROVIDERS
@@ -218,9 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommentaryError as error:
         if comm is None or comm.Get_rank() == 0:  # the others fail with it, and their words would only be its echo
             print(f"error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, (InputError, ConfigError)):
-            return ExitCode.BAD_INPUT
-        return ExitCode.ARTIFACT if isinstance(error, ArtifactError) else ExitCode.FAILED
+        return exit_code_of(error)
     except KeyboardInterrupt:
         print("interrupted before the engine was ready; nothing was written", file=sys.stderr, flush=True)
         if comm is not None and comm.Get_size() > 1:
