@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import struct
-import tempfile
 import zlib
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from asr_tts.interfaces import SpeechStyle, Synthesizer
+from commentary_llm.ground.errors import OutputError
+from commentary_llm.ground.files import write_bytes_atomically
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +89,8 @@ class ClipCache:
         path = self._path(text, style)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self.folder)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(_render(clip))
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
+            write_bytes_atomically(path, _render(clip), sync=False)  # a damaged one counts as absent
+        except (OSError, OutputError) as error:
             self._writable = False
             log.warning("cannot keep clips in %s: %s; they are synthesised again at the next start", self.folder, error)
 
