@@ -45,12 +45,13 @@ from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.session.branches import Branches
-from commentary_llm.session.flow import Flow, Sink
+from commentary_llm.session.events import EventStream, SegmentPlaced, Subscriber
+from commentary_llm.session.flow import Flow
+from commentary_llm.session.handle import CueHandle
 from commentary_llm.session.hearing import Hearing, LiveHearing, Silence
-from commentary_llm.session.job import CueHandle
 from commentary_llm.session.sound_bank import prepare_sounds
 from commentary_llm.session.speaker import Speaker
-from commentary_llm.session.timeline import Segment, SpeechTimeline
+from commentary_llm.session.timeline import SpeechTimeline
 from commentary_llm.session.writer import LineWriter, TextBudget
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ log = logging.getLogger(__name__)
 _DRAIN_S = 30.0
 ReportStep = Callable[[str], None]
 MakeHearing = Callable[["Recognizer"], Hearing]
-OnOpen = Callable[[Segment], None]
 
 
 def _no_progress(step: str) -> None:
@@ -83,8 +83,7 @@ class CommentaryEngine:
         recognizer: Recognizer | None,
         *,
         clock: StreamClock | None = None,
-        sinks: Sequence[Sink] = (),
-        on_open: OnOpen | None = None,
+        subscribers: Sequence[Subscriber] = (),
         hearing: MakeHearing | None = None,
         clips: ClipCache | None = None,
         progress: ReportStep = _no_progress,
@@ -141,7 +140,13 @@ class CommentaryEngine:
         elif recognizer is not None:
             self._listener = Listener(recognizer, start_s=self.clock.now_s())
             self._hearing = LiveHearing(self._listener)
-        timeline = SpeechTimeline(self.clock.now_s, on_open)
+        match_id = config.match.id
+        self.events = EventStream()
+        for subscriber in subscribers:
+            self.events.attach(subscriber)
+        timeline = SpeechTimeline(
+            self.clock.now_s, lambda segment: self.events.publish(SegmentPlaced(match_id, segment))
+        )
         ahead = (generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
         branches = Branches(*ahead, enabled=config.prepare)
         self._flow = Flow(
@@ -149,13 +154,13 @@ class CommentaryEngine:
             director=Director(),
             openers=openers,
             writer=writer,
-            speaker=Speaker(synthesizer, timeline, bank),
+            speaker=Speaker(synthesizer, timeline, bank, self.events, match_id),
             timeline=timeline,
             clock=self.clock,
             hearing=self._hearing,
             branches=branches,
             metrics=self.metrics,
-            sinks=sinks,
+            events=self.events,
             queue_capacity=config.queue_capacity,
         )
 
@@ -166,17 +171,16 @@ class CommentaryEngine:
         *,
         comm: MPI.Comm | None = None,
         clock: StreamClock | None = None,
-        sinks: Sequence[Sink] = (),
-        on_open: OnOpen | None = None,
+        subscribers: Sequence[Subscriber] = (),
         hearing: MakeHearing | None = None,
         progress: ReportStep = _no_progress,
     ) -> CommentaryEngine:
         """Loads the models, warms them up and returns the engine, on rank 0.
 
         Every rank of `comm` (by default MPI's world under mpirun, else a single rank) calls this with the same
-        configuration; what comes after `comm` matters on rank 0 alone. `sinks` get speech and records when they are
-        final, `on_open` each segment of speech as it is placed (see SpeechTimeline). `hearing` makes the source of the
-        rolling transcript from the recogniser (with `config.listen`); by default it is what is fed to `hear`.
+        configuration; what comes after `comm` matters on rank 0 alone. `subscribers` are told of everything from the
+        beginning (see `session.events`). `hearing` makes the source of the rolling transcript from the recogniser
+        (with `config.listen`); by default it is what is fed to `hear`.
 
         Ranks above 0 serve the language model here and raise SystemExit(0) when rank 0 closes the engine. Raises
         ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
@@ -207,8 +211,7 @@ class CommentaryEngine:
                 synthesizer,
                 recognizer,
                 clock=clock,
-                sinks=sinks,
-                on_open=on_open,
+                subscribers=subscribers,
                 hearing=hearing,
                 clips=ClipCache(clips_dir(), synthesizer.identity),
                 progress=progress,

@@ -186,7 +186,12 @@ class _Replay:
 
             hearing = self._hearing(step)
             engine = CommentaryEngine.start(
-                plan.config, comm=self.comm, clock=self.clock, sinks=[self.outputs], hearing=hearing, progress=step
+                plan.config,
+                comm=self.comm,
+                clock=self.clock,
+                subscribers=[self.outputs],
+                hearing=hearing,
+                progress=step,
             )
             ended: BaseException | None = None
             try:

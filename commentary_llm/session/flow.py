@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
 from time import perf_counter, perf_counter_ns
-from typing import Protocol
 
 from commentary_llm.cue.cue import Cue, Urgency
 from commentary_llm.cue.director import Decision, Director, SpeechStatus
@@ -24,11 +22,20 @@ from commentary_llm.match import EventType, MatchEvent
 from commentary_llm.match.match import Accepted, Arrival, Match
 from commentary_llm.session.branches import Branches
 from commentary_llm.session.cue_queue import CueQueue
+from commentary_llm.session.events import (
+    CueDecoded,
+    CueEnded,
+    EventStream,
+    EventTaken,
+    SegmentHeard,
+    SessionClosed,
+    SessionFailed,
+)
+from commentary_llm.session.handle import CueHandle
 from commentary_llm.session.hearing import Hearing
-from commentary_llm.session.job import CueHandle, CueJob, new_job
-from commentary_llm.session.record import CueRecord
+from commentary_llm.session.job import CueJob, new_job
 from commentary_llm.session.speaker import Speaker
-from commentary_llm.session.timeline import Segment, SpeechTimeline
+from commentary_llm.session.timeline import SpeechTimeline
 from commentary_llm.session.writer import LineWriter
 
 log = logging.getLogger(__name__)
@@ -53,14 +60,6 @@ def _cuts_below(cue: Cue) -> int:
     return Urgency.URGENT + 1 if cue.event.type in _GOALS else _CUTS_BELOW[cue.urgency]
 
 
-class Sink(Protocol):
-    """Takes what is final: PCM and captions, each with its presentation time in stream seconds."""
-
-    def speech(self, segment: Segment) -> None: ...
-
-    def cue(self, record: CueRecord) -> None: ...
-
-
 class Flow:
     """The threads and queues between `submit` and the sinks."""
 
@@ -76,7 +75,7 @@ class Flow:
         hearing: Hearing,
         branches: Branches,
         metrics: Metrics,
-        sinks: Sequence[Sink],
+        events: EventStream,
         queue_capacity: int,
     ) -> None:
         self._match = match
@@ -89,7 +88,8 @@ class Flow:
         self._hearing = hearing
         self._branches = branches
         self._metrics = metrics
-        self._sinks = list(sinks)
+        self._events = events
+        self._match_id = match.info.id
         self._cues = CueQueue(queue_capacity)
         self._clauses: queue.Queue[tuple[CueJob, str | None]] = queue.Queue(_SPEECH_QUEUE)
         self._submit_lock = threading.Lock()
@@ -121,7 +121,7 @@ class Flow:
         match state is unchanged then) and EngineError when the engine has failed.
         """
         accepted_ns = perf_counter_ns()
-        handle = CueHandle(event.event_id)
+        handle = CueHandle(event.event_id, self._events)
         with self._submit_lock:
             self._raise_if_failed()
             if self._stop.is_set():
@@ -129,7 +129,7 @@ class Flow:
             accepted = self._match.accept(event)
             self._metrics.count("events", accepted.kind.value)
             if accepted.kind is Arrival.DUPLICATE or self._too_late(accepted, event):
-                handle._finish(None, skipped=accepted.kind.value)
+                handle.finish(skipped=accepted.kind.value)
                 return handle
             at_s = self._clock.now_s() if stream_s is None else stream_s
             decision = self._director.decide(event, accepted.state_after, self._status(at_s))
@@ -138,19 +138,22 @@ class Flow:
                 if branch is not None:
                     self._branches.settle(branch, heard=False)
                 self._metrics.count("skipped", decision.reason)
-                handle._finish(None, skipped=decision.reason)
+                handle.finish(skipped=decision.reason)
+                self._events.publish(EventTaken(self._match_id, event, at_s, decision.reason))
                 return handle
+            self._events.attach(handle)
+            self._events.publish(EventTaken(self._match_id, event, at_s, None))
             job = self._begin(decision, at_s, accepted_ns, announced)
             # After the sound: what is prepared ahead must neither delay it nor begin beside the cue.
             branch = self._branches.observe(event, accepted.state_after)
             if job.dropped is not None:
                 if branch is not None:
                     self._branches.settle(branch, heard=False)
-                return job.handle
+                return handle
             job.branch = branch
             if (loser := self._cues.put(job)) is not None:
                 self._give_up(loser, "queue full")
-        return job.handle
+        return handle
 
     def _begin(self, decision: Decision, at_s: float, accepted_ns: int, announced: str) -> CueJob:
         """A job for the decision's cue, with its place on the timeline and the sound of its opener there."""
@@ -215,6 +218,7 @@ class Flow:
         for job in list(self._in_flight.values()):
             self._give_up(job, "engine closed")
         self._release(float("inf"))
+        self._events.publish(SessionClosed(self._match_id))
 
     def _raise_if_failed(self) -> None:
         if self._error is not None:
@@ -286,7 +290,7 @@ class Flow:
             self._changed.notify_all()
         if job.branch is not None:
             self._branches.settle(job.branch, heard=record.branch is not None and bool(record.text))
-        job.handle._finish(record)
+        self._events.publish(CueDecoded(self._match_id, record))
 
     # -- threads -------------------------------------------------------------------------------------------------
 
@@ -304,11 +308,9 @@ class Flow:
     def _fail(self, error: CommentaryError) -> None:
         with self._changed:
             self._error = self._error or error
-            jobs = list(self._in_flight.values())
             self._in_flight.clear()
             self._changed.notify_all()
-        for job in jobs:
-            job.handle._finish(None, error=error)
+        self._events.publish(SessionFailed(self._match_id, error))
 
     def _write(self) -> None:
         while not (self._stop.is_set() and not self._cues.waiting()):
@@ -377,13 +379,11 @@ class Flow:
 
     def _release(self, until_s: float) -> None:
         for segment in self._timeline.release(until_s):
-            for sink in self._sinks:
-                sink.speech(segment)
+            self._events.publish(SegmentHeard(self._match_id, segment))
         with self._changed:
             final = [job for job in self._spoken if all(s.cut_s == 0 or s.end_s <= until_s for s in job.segments)]
             self._spoken = [job for job in self._spoken if job not in final]
         for job in final:
             record = job.record()
             self._metrics.count("cues", record.source)
-            for sink in self._sinks:
-                sink.cue(record)
+            self._events.publish(CueEnded(self._match_id, record))

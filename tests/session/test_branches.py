@@ -20,6 +20,7 @@ from commentary_llm.generation import FinishReason, GenerationRequest, TokenChun
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
+from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
 
 WAIT_S = 10.0
@@ -67,10 +68,9 @@ class Gathered:
     def __init__(self) -> None:
         self.records: list[CueRecord] = []
 
-    def speech(self, segment: object) -> None: ...
-
-    def cue(self, record: CueRecord) -> None:
-        self.records.append(record)
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, CueEnded):
+            self.records.append(event.record)
 
 
 class Show:
@@ -84,7 +84,7 @@ class Show:
             ScriptedSynthesizer(),
             None,
             clock=StreamClock(0.0, lambda: self.stopped_s),
-            sinks=[self.sink],
+            subscribers=[self.sink],
         )
 
     def submit(self, event: MatchEvent) -> CueRecord | None:

@@ -19,6 +19,7 @@ from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 from commentary_llm.language.en.wording import without_opener
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
+from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.timeline import Segment
@@ -39,11 +40,11 @@ class Gathered:
         self.segments: list[Segment] = []
         self.records: list[CueRecord] = []
 
-    def speech(self, segment: Segment) -> None:
-        self.segments.append(segment)
-
-    def cue(self, record: CueRecord) -> None:
-        self.records.append(record)
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, SegmentHeard):
+            self.segments.append(event.segment)
+        elif isinstance(event, CueEnded):
+            self.records.append(event.record)
 
     def text_of(self, event_id: str) -> str:
         return next(record.text for record in self.records if record.event_id == event_id)
@@ -62,7 +63,7 @@ class Stage:
             ScriptedSynthesizer(),
             None,
             clock=StreamClock(0.0, self.time),
-            sinks=[self.sink],
+            subscribers=[self.sink],
         )
         self.generator.scripts = scripts  # after the warm-up has asked
 
