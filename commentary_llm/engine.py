@@ -34,7 +34,7 @@ from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
-from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.metrics import GroupMetrics
 from commentary_llm.ground.world import world
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
@@ -96,8 +96,9 @@ class CommentaryEngine:
             raise ConfigError("the engine has no match; give EngineConfig(match=MatchInfo(...)) with both line-ups")
         self.config = config
         self.clock = clock or StreamClock()
-        self.metrics = Metrics()
-        self.metrics.labels["backend"] = generator.description
+        self.group_metrics = GroupMetrics()
+        self.group_metrics.choose("backend", generator.description)
+        self.metrics = self.group_metrics.of_match(config.match.id)
         self.generator, self.synthesizer, self.recognizer = generator, synthesizer, recognizer
         self.match = Match(config.match)
         self._listener: Listener | None = None
@@ -216,7 +217,7 @@ class CommentaryEngine:
                 clips=ClipCache(clips_dir(), synthesizer.identity),
                 progress=progress,
             )
-            engine.metrics.labels["backend_choice"] = str(choice)
+            engine.group_metrics.choose("backend_choice", str(choice))
             return engine
         except BaseException:
             generator.close()

@@ -386,4 +386,5 @@ class Flow:
         for job in final:
             record = job.record()
             self._metrics.count("cues", record.source)
+            self._metrics.observe_ms(record.timings_ms)
             self._events.publish(CueEnded(self._match_id, record))
