@@ -130,10 +130,11 @@ class CommentaryEngine:
         )
         self._warm_up(prompts.prefix, sampling)
         openers = OpenerBook(config.match, config.seed)
+        self._clips = clips.open(synthesizer.identity) if clips is not None else None
         bank = prepare_sounds(
             openers.inventory() if config.prepare else (),
             synthesizer,
-            clips,
+            self._clips,
             lambda share: progress(f"making openers, {share:.0%}"),
         )
         if recognizer is not None and hearing is not None:
@@ -214,7 +215,7 @@ class CommentaryEngine:
                 clock=clock,
                 subscribers=subscribers,
                 hearing=hearing,
-                clips=ClipCache(clips_dir(), synthesizer.identity),
+                clips=ClipCache(clips_dir()),
                 progress=progress,
             )
             engine.group_metrics.choose("backend_choice", str(choice))
@@ -257,6 +258,8 @@ class CommentaryEngine:
         """
         self._flow.close(drain_s=timeout_s)
         self._hearing.close()
+        if self._clips is not None:
+            self._clips.close()
 
     def close(self, *, drain_s: float = _DRAIN_S) -> None:
         """Drains, then stops all ranks. Idempotent."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr_tts.interfaces import SpeechStyle, Synthesizer
-from asr_tts.synthesizer.clips import Clip, ClipCache, speak_clip
+from asr_tts.synthesizer.clips import Clip, OpenClips, speak_clip
 from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.cue import Cue
@@ -54,13 +54,14 @@ class SoundBank:
         rate_hz = 0
         for sentence in sentences_of(opener):
             clip = self._clips.get(OpenerSentence(sentence, mood))
-            if clip is None:
+            samples = clip.samples() if clip is not None else None
+            if clip is None or samples is None:  # a kept one may be lost meanwhile
                 return None
             rate_hz = clip.sample_rate_hz
             edges_s += (at / rate_hz + edge_s for edge_s in clip.word_edges_s)
             pause = np.zeros(round(pause_after_s(sentence, _STYLES[mood].rate) * rate_hz), np.float32)
-            parts += (clip.samples(), pause)
-            at += len(clip.pcm) + len(pause)
+            parts += (samples, pause)
+            at += clip.length_samples + len(pause)
         if not parts:
             return None
         return PreparedSpeech(np.concatenate(parts[:-1]), rate_hz, tuple(edges_s))
@@ -69,26 +70,24 @@ class SoundBank:
 def prepare_sounds(
     sentences: Iterable[OpenerSentence],
     synthesizer: Synthesizer,
-    cache: ClipCache | None,
+    kept: OpenClips | None,
     progress: Callable[[float], None],
 ) -> SoundBank:
-    """Takes each sentence's clip from `cache` or makes it, on all cores; `progress` gets the share done.
+    """Takes each sentence's clip from those `kept` or makes it, on all cores; `progress` gets the share done.
 
-    Without a cache nothing is kept.
+    Without kept clips all are made, and stay in memory.
     """
     wanted = list(sentences)
     clips: dict[OpenerSentence, Clip] = {}
     for sentence in wanted:
-        clip = cache.get(sentence.text, _STYLES[sentence.mood]) if cache is not None else None
-        if clip is not None:
-            clips[sentence] = clip
+        found = kept.get(sentence.text, _STYLES[sentence.mood]) if kept is not None else None
+        if found is not None:
+            clips[sentence] = found
     missing = [sentence for sentence in wanted if sentence not in clips]
 
     def make(sentence: OpenerSentence) -> Clip:
         clip = speak_clip(synthesizer, sentence.text, _STYLES[sentence.mood])
-        if cache is not None:
-            cache.put(sentence.text, _STYLES[sentence.mood], clip)
-        return clip
+        return clip if kept is None else kept.put(sentence.text, _STYLES[sentence.mood], clip)
 
     threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="openers")
@@ -98,6 +97,6 @@ def prepare_sounds(
             progress(len(clips) / len(wanted))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for a thousand clips
-    if missing and cache is not None:
-        cache.prune()
+    if missing and kept is not None:
+        kept.cache.prune()
     return SoundBank(clips)

@@ -21,6 +21,5 @@ def _openers_of_the_small_match(small_match: MatchInfo) -> None:
         voice = load_voice(EngineConfig(match=small_match))
     except ArtifactError:
         return  # no weights: the tests that need them skip by themselves
-    prepare_sounds(
-        OpenerBook(small_match).inventory(), voice, ClipCache(clips_dir(), voice.identity), lambda share: None
-    )
+    with ClipCache(clips_dir()).open(voice.identity) as clips:
+        prepare_sounds(OpenerBook(small_match).inventory(), voice, clips, lambda share: None)
