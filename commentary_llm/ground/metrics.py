@@ -1,10 +1,10 @@
 """Counters, durations and choices of a process group, in a Prometheus registry of their own. Thread-safe.
 
     group = GroupMetrics()                    # one for a process group
-    metrics = group.of_match("cl-final")      # what a session counts with
+    metrics = group.open_match("cl-final")    # what a session counts with, from zero
     metrics.count("dropped", "stale")
     metrics.of("dropped")                     # {"stale": 1}
-    group.forget("cl-final")                  # its series are not shown any more
+    group.close_match("cl-final")
 
 Every series of a match has its id in the label `match`. Nothing goes to prometheus_client's process-wide registry:
 two groups in one process, as in tests, do not see each other.
@@ -21,6 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 # Around the bars: 125 ms from an event to its first sample, 150 ms as the goal of old, 400 ms for an urgent cue that
 # cuts in. prometheus_client's own edges jump from 0.1 to 0.25 s.
 LATENCY_EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0, 10.0)
+
+KEPT_CLOSED = 16
 
 CounterName = Literal["events", "skipped", "openers", "dropped", "cues", "branches", "branches_wasted"]
 
@@ -58,7 +60,7 @@ class GroupMetrics:
             ("what", "value"),
             registry=self.registry,
         )
-        self._matches: dict[str, Metrics] = {}
+        self._closed: list[str] = []  # matches whose series are still shown, closed longest ago first
         self._lock = threading.Lock()
 
     def choose(self, what: str, value: str) -> None:
@@ -67,19 +69,24 @@ class GroupMetrics:
             self._choices.remove_by_labels({"what": what})
             self._choices.labels(what, value).set(1)
 
-    def of_match(self, match: str) -> Metrics:
-        """The metrics of a match; the same object until it is forgotten."""
+    def open_match(self, match: str) -> Metrics:
+        """The metrics of a match that begins, at zero, whatever was counted under that id before."""
         with self._lock:
-            if match not in self._matches:
-                self._matches[match] = Metrics(match, self)
-            return self._matches[match]
+            if match in self._closed:
+                self._closed.remove(match)
+            self._forget(match)
+            return Metrics(match, self)
 
-    def forget(self, match: str) -> None:
-        """Removes a match's series, so that they do not pile up over days; a match of that id starts at zero again."""
+    def close_match(self, match: str) -> None:
+        """A match is over. Its series stay to be read, until `KEPT_CLOSED` others have been closed after it."""
         with self._lock:
-            self._matches.pop(match, None)
-            for metric in (*self.counters.values(), self.latency):
-                metric.remove_by_labels({"match": match})
+            self._closed.append(match)
+            if len(self._closed) > KEPT_CLOSED:
+                self._forget(self._closed.pop(0))
+
+    def _forget(self, match: str) -> None:
+        for metric in (*self.counters.values(), self.latency):
+            metric.remove_by_labels({"match": match})
 
 
 class Metrics:

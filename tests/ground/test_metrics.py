@@ -5,7 +5,7 @@ import threading
 import prometheus_client
 from prometheus_client.parser import text_string_to_metric_families
 
-from commentary_llm.ground.metrics import GroupMetrics, Metrics
+from commentary_llm.ground.metrics import KEPT_CLOSED, GroupMetrics, Metrics
 
 
 def shown(group: GroupMetrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -20,8 +20,7 @@ def shown(group: GroupMetrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
 
 def test_each_match_counts_for_itself() -> None:
     group = GroupMetrics()
-    first, second = group.of_match("a"), group.of_match("b")
-    assert group.of_match("a") is first
+    first, second = group.open_match("a"), group.open_match("b")
     first.count("dropped", "stale")
     first.count("dropped", "stale", 2)
     second.count("dropped", "superseded")
@@ -31,22 +30,34 @@ def test_each_match_counts_for_itself() -> None:
     assert shown(group)["commentary_dropped_total", (("cause", "stale"), ("match", "a"))] == 3
 
 
-def test_a_forgotten_match_leaves_no_series_and_starts_at_zero() -> None:
+def test_a_reopened_match_starts_at_zero() -> None:
     group = GroupMetrics()
-    for match in ("a", "b"):
-        group.of_match(match).count("cues", "model")
-        group.of_match(match).observe_ms({"first_audible": 90.0})
-    group.forget("a")
-    matches = {dict(labels).get("match") for _, labels in shown(group)}
-    assert matches == {"b"}
-    assert group.of_match("a").of("cues") == {}
-    assert group.of_match("b").of("cues") == {"model": 1}
+    first, other = group.open_match("a"), group.open_match("b")
+    for metrics in (first, other):
+        metrics.count("cues", "model")
+        metrics.observe_ms({"first_audible": 90.0})
+    group.close_match("a")
+    assert first.of("cues") == {"model": 1}  # for the report at its end
+    assert group.open_match("a").of("cues") == {}
+    assert {dict(labels).get("match") for _, labels in shown(group)} == {"b"}
+    assert other.of("cues") == {"model": 1}
+
+
+def test_series_of_closed_matches_do_not_pile_up() -> None:
+    group = GroupMetrics()
+    for number in range(3 * KEPT_CLOSED):
+        group.open_match(str(number)).count("cues", "model")
+        if number:
+            group.close_match(str(number))
+    matches = {int(dict(labels)["match"]) for _, labels in shown(group)}
+    assert matches == {0, *range(2 * KEPT_CLOSED, 3 * KEPT_CLOSED)}
 
 
 def test_latencies_have_edges_at_the_bars() -> None:
     group = GroupMetrics()
-    group.of_match("a").observe_ms({"first_audible": 124.0, "text": 31.0})
-    group.of_match("a").observe_ms({"first_audible": 149.0})
+    metrics = group.open_match("a")
+    metrics.observe_ms({"first_audible": 124.0, "text": 31.0})
+    metrics.observe_ms({"first_audible": 149.0})
     edges = {
         float(dict(labels)["le"]): value
         for (name, labels), value in shown(group).items()
@@ -66,9 +77,9 @@ def test_a_choice_takes_the_place_of_the_one_before() -> None:
 
 def test_nothing_goes_to_the_process_wide_registry() -> None:
     group = GroupMetrics()
-    group.of_match("a").count("events", "accepted")
+    group.open_match("a").count("events", "accepted")
     assert b"commentary_" not in prometheus_client.generate_latest()
-    assert GroupMetrics().of_match("a").of("events") == {}
+    assert GroupMetrics().open_match("a").of("events") == {}
 
 
 def test_threads_lose_no_count() -> None:
