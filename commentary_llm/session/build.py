@@ -11,7 +11,7 @@ from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
-from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.metrics import GroupMetrics
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
 from commentary_llm.language.en.openers import OpenerBook, OpenerSentence
@@ -39,6 +39,7 @@ class Models:
     synthesizer: Synthesizer
     recognizer: Recognizer | None
     sounds: SoundBank
+    metrics: GroupMetrics
     examples: bool  # whether the language model has to be shown examples: it was not trained on these prompts
     startup_timeout_s: float
 
@@ -61,8 +62,7 @@ def build_session(
     ahead; `closed` and `failed` as for `Session`. Raises ConfigError and what the generator raises.
     """
     info = config.info
-    generator, synthesizer, metrics = models.generator, models.synthesizer, Metrics()
-    metrics.labels["backend"] = generator.description
+    generator, synthesizer, metrics = models.generator, models.synthesizer, models.metrics.open_match(info.id)
     speaker, history, gate = persona(config.persona), LineHistory(WHOLE_MATCH_S), FactGate()
     sampling = SamplingParams(
         max_new_tokens=config.max_new_tokens,

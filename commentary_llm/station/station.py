@@ -24,7 +24,7 @@ from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import BusyError, CommentaryError, ConfigError, EngineError
 from commentary_llm.ground.home import LLM_MODEL, clips_dir
-from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.metrics import GroupMetrics
 from commentary_llm.ground.world import world
 from commentary_llm.session.build import Models, build_session
 from commentary_llm.session.events import Subscriber
@@ -70,8 +70,8 @@ class Station:
         """Puts ready models together and warms them up; `start` loads them. Openers' sound is kept in `clips`."""
         self.config = config
         self.generator, self.synthesizer, self.recognizer = generator, synthesizer, recognizer
-        self.metrics = Metrics()
-        self.metrics.labels["backend"] = generator.description
+        self.metrics = GroupMetrics()
+        self.metrics.choose("backend", generator.description)
         self._progress = progress
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -118,9 +118,9 @@ class Station:
                 progress("loading the recogniser")
                 recognizer = load_recognizer(config)
             progress("warming up")
-            clips = ClipCache(clips_dir(), synthesizer.identity)
+            clips = ClipCache(clips_dir())
             station = cls(config, generator, synthesizer, recognizer, clips=clips, progress=progress)
-            station.metrics.labels["backend_choice"] = str(choice)
+            station.metrics.choose("backend_choice", str(choice))
             return station
         except BaseException:
             generator.close()
@@ -153,6 +153,7 @@ class Station:
             synthesizer=self.synthesizer,
             recognizer=self.recognizer,
             sounds=self._bank,
+            metrics=self.metrics,
             examples=self.config.llm.model != LLM_MODEL,
             startup_timeout_s=self.config.startup_timeout_s,
         )
@@ -221,6 +222,7 @@ class Station:
         with self._lock:
             self._sessions.pop(session.match_id, None)
         self._openers.close_match(session.match_id)
+        self.metrics.close_match(session.match_id)
 
     def _look_at_model(self, error: CommentaryError) -> None:
         """A session's work has failed. Where the language model is lost, no other session can go on either."""

@@ -22,7 +22,8 @@ def _openers_of_the_small_match(small_match: MatchInfo) -> None:
         voice = load_voice(StationConfig())
     except ArtifactError:
         return  # no weights: the tests that need them skip by themselves
-    maker = OpenerMaker(SoundBank(), voice, ClipCache(clips_dir(), voice.identity), lambda: False)
+    maker = OpenerMaker(SoundBank(), voice, ClipCache(clips_dir()), lambda: False)
     maker.open(small_match.id, OpenerBook(small_match).inventory(), in_background=False)
     maker.make_now(small_match.id, lambda share: None)
+    maker.close_match(small_match.id)
     maker.close()

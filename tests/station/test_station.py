@@ -257,7 +257,7 @@ def test_candidates_share_the_room_there_is(make_station: MakeStation) -> None:
 
 def test_openers_are_made_in_the_background_and_shared_by_sentence(make_station: MakeStation, tmp_path: Path) -> None:
     voice = Counting()
-    station = make_station(synthesizer=voice, clips=ClipCache(tmp_path, "v"))
+    station = make_station(synthesizer=voice, clips=ClipCache(tmp_path))
     first = station.open(MatchConfig(info=match_info(0)))
     second = station.open(MatchConfig(info=match_info(1)))
     deadline = time.monotonic() + 60
