@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -125,9 +124,8 @@ def _run(argv: Sequence[str] | None, comm: MPI.Comm | None) -> int:
         return ExitCode.OK
     command = COMMANDS[args.command]
     given = flags[args.command].given(args, unknown)
+    loaded = load_settings(given, None if args.config is None else Path(args.config), command.group)
     asked = args.show_settings
-    # What is asked for without a run need not be complete.
-    loaded = load_settings(given, _file(args), command.group if asked is None else None)
     if asked is not None:
         if first:
             print(values_text(loaded, asked.split(",")) if asked else settings_text(loaded), end="")
@@ -138,7 +136,3 @@ def _run(argv: Sequence[str] | None, comm: MPI.Comm | None) -> int:
     module, _, function = command.run.partition(":")
     code: int = getattr(importlib.import_module(module), function)(loaded.settings, comm)
     return code
-
-
-def _file(args: argparse.Namespace) -> Path | None:
-    return Path(args.config) if args.config is not None else None

@@ -15,9 +15,9 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
-from pydantic_settings.exceptions import SettingsError
 
 from commentary_llm.settings.configs import EngineGroups
 from commentary_llm.settings.option import (
