@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asr_tts.interfaces import Recognizer, Synthesizer
-from asr_tts.recognizer.listener import Listener
+from asr_tts.recognizer.listener import ListeningPool
 from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.clock import StreamClock
@@ -38,6 +38,7 @@ class Models:
     generator: Generator
     synthesizer: Synthesizer
     recognizer: Recognizer | None
+    listening: ListeningPool | None  # hears live streams with the recogniser
     sounds: SoundBank
     metrics: GroupMetrics
     examples: bool  # whether the language model has to be shown examples: it was not trained on these prompts
@@ -91,7 +92,7 @@ def build_session(
         speaker=Speaker(synthesizer, timeline, models.sounds, events, info.id),
         timeline=timeline,
         clock=clock,
-        hearing=_hearing(models.recognizer, clock, hearing),
+        hearing=_hearing(models, clock, hearing),
         branches=Branches(
             generator,
             synthesizer,
@@ -116,9 +117,7 @@ def _cache_prefix(models: Models, prefix: str) -> None:
     models.generator.submit(request).result(timeout_s=models.startup_timeout_s)
 
 
-def _hearing(
-    recognizer: Recognizer | None, clock: StreamClock, make: Callable[[Recognizer], Hearing] | None
-) -> Hearing:
-    if recognizer is None:
+def _hearing(models: Models, clock: StreamClock, make: Callable[[Recognizer], Hearing] | None) -> Hearing:
+    if models.recognizer is None or models.listening is None:
         return Silence()
-    return make(recognizer) if make is not None else LiveHearing(Listener(recognizer, start_s=clock.now_s()))
+    return make(models.recognizer) if make is not None else LiveHearing(models.listening.open(clock.now_s()))

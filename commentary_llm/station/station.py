@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from asr_tts.recognizer.listener import ListeningPool
 from asr_tts.synthesizer.clips import ClipCache
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.generation.registry import BACKENDS, select_backend
@@ -80,6 +81,7 @@ class Station:
         self._warm_up()
         self._cues = CueQueue(config.queue_capacity)
         self._clauses = ClauseQueue(_SPEECH_QUEUE)
+        self._listening = ListeningPool(recognizer) if recognizer is not None else None
         self._bank = SoundBank()
         self._openers = OpenerMaker(self._bank, synthesizer, clips, lambda: self._cues.busy_sessions > 0)
         self._pools = Pools(
@@ -152,6 +154,7 @@ class Station:
             generator=self.generator,
             synthesizer=self.synthesizer,
             recognizer=self.recognizer,
+            listening=self._listening,
             sounds=self._bank,
             metrics=self.metrics,
             examples=self.config.llm.model != LLM_MODEL,
@@ -203,6 +206,8 @@ class Station:
             for session in self.sessions():
                 session.close(drain_s=drain_s)
             self._openers.close()
+            if self._listening is not None:
+                self._listening.close()
             self._pools.close()
         finally:
             self.generator.close()
