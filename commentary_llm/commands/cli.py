@@ -1,4 +1,4 @@
-"""The command line: `python -m commentary_llm replay | serve | evaluate | bench`."""
+"""The command line: `python -m commentary_llm replay | serve | evaluate`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def _kickoff(text: str) -> tuple[int, float]:
     return number, seconds
 
 
-def _engine_options(parser: argparse.ArgumentParser) -> None:
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of an engine to a command's parser."""
     group = parser.add_argument_group("engine")
     for name, help_text in (
         ("backend", "language model backend: auto, torch or tensorrt_llm"),
@@ -104,23 +105,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Comments on a running match: event lines in, speech and captions out as they are spoken.",
     )
     _serve_options(serve)
-    bench = commands.add_parser("bench", help="measure speed; the last line is JSON")
-    bench.add_argument(
-        "--llm-sizes",
-        metavar="SIZES",
-        help="let the language model, padded with zeros, compute at these: llama-7b",
-    )
-    bench.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
-    bench.add_argument("--peers", action="store_true", help="also time transformers and llama.cpp on the same model")
-    bench.add_argument("--gguf", type=Path, metavar="FILE", help="the model file that llama.cpp is to run")
-    bench.add_argument(
-        "--random-weights",
-        metavar="SIZES",
-        help="time only the language model, of these sizes and with random weights: llama-7b, or a config.json's path",
-    )
-    bench.add_argument("--repeats", type=int, default=30, help="runs a figure with --random-weights (default: 30)")
-    bench.add_argument("--out", type=Path, help="also write the JSON here")
-    _engine_options(bench)
     return parser
 
 
@@ -144,7 +128,7 @@ def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the results (default: out)")
     parser.add_argument("--speed", default="max", help="max, or times real time: 1x … 60x (default: max)")
     parser.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound")
-    _engine_options(parser)
+    add_engine_options(parser)
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +166,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     )
     outputs.add_argument("--out", type=Path, default=Path("out"), help="folder for the files at the end (default: out)")
     outputs.add_argument("--full-timeline", action="store_true", help="keep the match's real pauses in the sound file")
-    _engine_options(parser)
+    add_engine_options(parser)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,17 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             from commentary_llm.commands.evaluate import run_evaluate
 
             return run_evaluate(args, comm)
-        if args.command == "serve":
-            from commentary_llm.commands.serve import run_serve
+        from commentary_llm.commands.serve import run_serve
 
-            return run_serve(args, comm)
-        if args.random_weights is not None:
-            from benchmarks.sizes import run_bench_sizes
-
-            return run_bench_sizes(args, comm)
-        from benchmarks.engine import run_bench
-
-        return run_bench(args, comm)
+        return run_serve(args, comm)
     except CommentaryError as error:
         if comm is None or comm.Get_rank() == 0:  # the others fail with it, and their words would only be its echo
             print(f"error: {error}", file=sys.stderr, flush=True)
