@@ -14,15 +14,13 @@ from commentary_llm.language.en.personas import PERSONAS
 from commentary_llm.match import MatchInfo
 
 
-class EngineConfig(BaseModel):
-    """Configuration of one engine, the same on every rank. Frozen; unknown keys are errors.
+class StationConfig(BaseModel):
+    """What a process group is started with, the same on every rank. Frozen; unknown keys are errors.
 
-    `match` is needed on rank 0 only. Model names are folders below the cache (`commentary_llm.ground.home`), or paths.
+    Model names are folders below the cache (`commentary_llm.ground.home`), or paths.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    match: MatchInfo | None = None
 
     backend: Literal["auto", "torch", "tensorrt_llm"] = "auto"
     llm: str = LLM_MODEL
@@ -51,7 +49,23 @@ class EngineConfig(BaseModel):
         "default those of `asr` and `tts` in the cache)",
     )
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
+    llm_sizes: str | None = Field(
+        default=None,
+        description="for timing: compute at the sizes of this model (llama-7b), the weights padded with zeros",
+    )
+    max_batch: int = Field(default=8, ge=1, le=16, description="sequences that are decoded at once")
+    writers: int = Field(default=4, ge=1, le=16, description="lines that are written at once, of different matches")
+    speakers: int = Field(default=2, ge=1, le=16, description="clauses that are spoken at once, of different matches")
+    queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words, for each match")
+    startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
 
+
+class MatchConfig(BaseModel):
+    """What one match is opened with. Frozen; unknown keys are errors. `match` is needed on rank 0 only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: MatchInfo | None = None
     persona: str = Field(default="excited", description="how it talks, a name of `script.personas`")
     few_shot: bool | None = Field(
         default=None, description="show the model examples first; by default unless it was trained on these prompts"
@@ -66,12 +80,6 @@ class EngineConfig(BaseModel):
     prepare: bool = Field(
         default=True, description="have the sound of openers ready, and lines for what is likely to happen next"
     )
-    llm_sizes: str | None = Field(
-        default=None,
-        description="for timing: compute at the sizes of this model (llama-7b), the weights padded with zeros",
-    )
-    queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
-    startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
 
     @field_validator("persona")
     @classmethod
@@ -80,11 +88,9 @@ class EngineConfig(BaseModel):
             raise ValueError(f"expected one of {', '.join(PERSONAS)}")
         return name
 
-    @property
-    def max_batch(self) -> int:
-        """Sequences that the torch backend decodes at once: four or more, so that a cue's prompt need not wait for the
-        slots of the one before."""
-        return max(4, self.candidates)
+
+class EngineConfig(StationConfig, MatchConfig):
+    """A station with one match on it."""
 
     @classmethod
     def build(cls, **options: object) -> EngineConfig:

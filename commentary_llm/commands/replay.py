@@ -29,7 +29,7 @@ from commentary_llm.commands.runs import (
 from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.ends.outputs import REPORT, SOUND, ReplayOutputs
 from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track, moments
-from commentary_llm.engine import CommentaryEngine, MakeHearing, ReportStep, load_voice
+from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.match import EventType
@@ -42,6 +42,8 @@ from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
 from commentary_llm.session.hearing import RecordedHearing
 from commentary_llm.session.record import CueRecord, ReplaySummary
+from commentary_llm.station.models import load_voice
+from commentary_llm.station.station import MakeHearing, ReportStep
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -186,7 +188,12 @@ class _Replay:
 
             hearing = self._hearing(step)
             engine = CommentaryEngine.start(
-                plan.config, comm=self.comm, clock=self.clock, sinks=[self.outputs], hearing=hearing, progress=step
+                plan.config,
+                comm=self.comm,
+                clock=self.clock,
+                subscribers=[self.outputs],
+                hearing=hearing,
+                progress=step,
             )
             ended: BaseException | None = None
             try:

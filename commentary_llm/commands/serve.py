@@ -141,8 +141,7 @@ class _Live:
             plan.config,
             comm=self.comm,
             clock=self.clock,
-            sinks=[self.outputs, self.captions, self.answers],
-            on_open=self.on_air.opened,
+            subscribers=[self.outputs, self.captions, self.answers, self.on_air],
             progress=self.step,
         )
         failure: CommentaryError | None = None

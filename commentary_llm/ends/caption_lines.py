@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 
 from commentary_llm.ends.outlet import Outlet
-from commentary_llm.session.record import CueRecord
+from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.timeline import Segment
 
 
 class Captions:
-    """Writes the lines above; without an outlet it writes nothing. Also a `Sink`, for the records."""
+    """Writes the lines above; without an outlet it writes nothing. Takes records from the session's events."""
 
     def __init__(self, outlet: Outlet | None) -> None:
         self._outlet = outlet
@@ -31,11 +31,9 @@ class Captions:
         cut = segment.cut_s is not None
         self.write({"type": "caption_end", "event_id": segment.event_id, "end_s": round(at_s, 3), "cut_off": cut})
 
-    def speech(self, segment: Segment) -> None:
-        """Told already, when it could be heard."""
-
-    def cue(self, record: CueRecord) -> None:
-        self.write({"type": "cue", "record": record.model_dump(mode="json")})
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, CueEnded):
+            self.write({"type": "cue", "record": event.record.model_dump(mode="json")})
 
     def write(self, line: dict[str, object]) -> None:
         if self._outlet is not None:

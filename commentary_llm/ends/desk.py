@@ -12,16 +12,15 @@ from commentary_llm.ground.errors import InputError
 from commentary_llm.match import MatchEvent, MatchInfo
 from commentary_llm.match.feeds.jsonl import EventLines
 from commentary_llm.match.match import Arrival
-from commentary_llm.session.job import CueHandle
-from commentary_llm.session.record import CueRecord
-from commentary_llm.session.timeline import Segment
+from commentary_llm.session.events import CueEnded, SessionEvent
+from commentary_llm.session.handle import CueHandle
 
 Reply = Callable[[dict[str, object]], None]
 _MAX_ANSWERS_DUE = 4096  # cues in flight are far fewer: the bound is for a tracker that never stops
 
 
 class Answers:
-    """A `Sink` that sends the record of a cue, once final, to whoever sent its event. Thread-safe."""
+    """Sends the record of a cue, once final, to whoever sent its event. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,10 +38,10 @@ class Answers:
         with self._lock:
             self._due.pop(event_id, None)
 
-    def speech(self, segment: Segment) -> None:
-        """Of no interest here: a cue's record tells all."""
-
-    def cue(self, record: CueRecord) -> None:
+    def put(self, event: SessionEvent) -> None:
+        if not isinstance(event, CueEnded):
+            return
+        record = event.record
         with self._lock:
             number, reply = self._due.pop(record.event_id, (0, None))
         if reply is not None:

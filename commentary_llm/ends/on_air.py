@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from commentary_llm.ground.clock import StreamClock
+from commentary_llm.session.events import SegmentPlaced, SessionEvent
 from commentary_llm.session.timeline import Segment
 
 BLOCK_S = 0.02  # how often the stream goes on: the usual frame of speech codecs
@@ -31,7 +32,7 @@ class Listener(Protocol):
 
 
 class OnAir:
-    """Plays each segment when its time comes. `opened` comes from the engine; a thread of its own does the rest.
+    """Plays each segment when its time comes. `put` comes from the engine; a thread of its own does the rest.
 
     `pcm` is given the stream as s16le mono, a block at a time, starting when `start` is called. A segment that is
     decoded more slowly than it is played leaves silence (`late_samples`) and goes on where it was.
@@ -53,10 +54,11 @@ class OnAir:
         self.late_samples = 0
         self._thread = threading.Thread(target=self._run, name="on-air", daemon=True)
 
-    def opened(self, segment: Segment) -> None:
-        """Takes a segment up; it may still move, grow and be cut. Never waits long."""
-        with self._changed:
-            self._waiting.append(segment)
+    def put(self, event: SessionEvent) -> None:
+        """Takes up each segment that is placed; it may still move, grow and be cut. Never waits long."""
+        if isinstance(event, SegmentPlaced):
+            with self._changed:
+                self._waiting.append(event.segment)
 
     def start(self, sample_rate_hz: int) -> None:
         """The stream begins now, at the voice's rate."""

@@ -11,6 +11,7 @@ from commentary_llm.ends.journal import Journal
 from commentary_llm.ends.layout import LEAD_OUT_S, Layout
 from commentary_llm.ends.vtt import write_vtt
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.timeline import Segment
 
@@ -18,7 +19,7 @@ SOUND, CAPTIONS, JOURNAL, REPORT = "commentary.wav", "captions.vtt", "commentary
 
 
 class ReplayOutputs:
-    """A `Sink` that gathers speech and records, and writes everything when told to `finish`.
+    """Gathers speech and records, and writes everything when told to `finish`.
 
     Until then only the journal is on disk, its times in stream seconds; finishing also after an interruption makes
     valid files of what was said so far.
@@ -36,13 +37,12 @@ class ReplayOutputs:
         self._segments: list[Segment] = []
         self._records: list[CueRecord] = []
 
-    def speech(self, segment: Segment) -> None:
-        if segment.samples:
-            self._segments.append(segment)
-
-    def cue(self, record: CueRecord) -> None:
-        self._journal.write(record)
-        self._records.append(record)
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, SegmentHeard) and event.segment.samples:
+            self._segments.append(event.segment)
+        elif isinstance(event, CueEnded):
+            self._journal.write(event.record)
+            self._records.append(event.record)
 
     def finish(
         self,

@@ -38,6 +38,10 @@ class EngineError(CommentaryError):
     """A model stage failed while running."""
 
 
+class BusyError(EngineError):
+    """A stage has no room for more at this moment; what was asked for can be done another way, or later."""
+
+
 class RankLostError(EngineError):
     """An MPI rank died or no longer answers; the job has to be started again."""
 

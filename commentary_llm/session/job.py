@@ -1,43 +1,17 @@
-"""One cue on its way through the engine, and the handle its submitter holds."""
+"""One cue on its way through the engine."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from commentary_llm.cue.cue import Cue
-from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.session.branches import Branch, VoicedSentence
 from commentary_llm.session.record import CueRecord, Refusal, Stage
 from commentary_llm.session.timeline import Lane, Segment
 
-# A clause holds far fewer chunks than this, and a cue far fewer clauses: the bound only stops a runaway producer.
-_MAX_PIECES = 256
-
 _DANGLING = ",;:—–- "  # a clause may end with these in mid-sentence; a line may not
-
-
-class SpokenClause:
-    """A clause that passed the gate: its text at once, its sound while it is being decoded."""
-
-    def __init__(self, text: str, source: str, sample_rate_hz: int) -> None:
-        self.text = text
-        self.source = source  # "opener", "model" or "template"
-        self.sample_rate_hz = sample_rate_hz
-        self._chunks: queue.Queue[np.ndarray | None] = queue.Queue(_MAX_PIECES)
-
-    def pcm(self) -> Iterator[np.ndarray]:
-        """Chunks of float32 mono in [-1, 1], blocking until the clause is complete. Can be read once."""
-        while (chunk := self._chunks.get()) is not None:
-            yield chunk
-
-    def _push(self, chunk: np.ndarray | None) -> None:
-        self._chunks.put(chunk)
 
 
 @dataclass
@@ -85,7 +59,6 @@ class CueJob:
     order: int  # of acceptance
     stream_s: float
     marks: Marks
-    handle: CueHandle
     lane: Lane  # its place on the timeline
     announced: str = ""  # what the announcement really says, where known
     heard: str = ""
@@ -105,6 +78,11 @@ class CueJob:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+
+    @property
+    def due_s(self) -> float:
+        """When its first sound is stale, in perf_counter seconds: the same clock for all sessions."""
+        return self.marks.accepted / 1e9 + self.cue.deadline_s
 
     def voiced(self, text: str) -> VoicedSentence | None:
         """The sound of `text` where it was prepared ahead."""
@@ -171,52 +149,6 @@ class CueJob:
         )
 
 
-class CueHandle:
-    """What `submit` returns. Iterating yields the clauses as they are cleared for speech; `result` the whole record."""
-
-    def __init__(self, event_id: str) -> None:
-        self.event_id = event_id
-        self.skipped: str | None = None  # why the director let the event pass without words
-        self._clauses: queue.Queue[SpokenClause | None] = queue.Queue(_MAX_PIECES)
-        self._done = threading.Event()
-        self._record: CueRecord | None = None
-        self._error: CommentaryError | None = None
-
-    def __iter__(self) -> Iterator[SpokenClause]:
-        """Blocks for each clause until the cue is finished; iterate once. Raises the engine's error if it failed."""
-        while (clause := self._clauses.get()) is not None:
-            yield clause
-        if self._error is not None:
-            raise self._error
-
-    def done(self) -> bool:
-        return self._done.is_set()
-
-    def result(self, timeout_s: float | None = None) -> CueRecord | None:
-        """The cue's record, or None when the event got no words (`skipped` says why).
-
-        Blocks until its speech is decoded; it may still be playing, and be cut. Raises TimeoutError, or the
-        engine's error.
-        """
-        if not self._done.wait(timeout_s):
-            raise TimeoutError(f"event {self.event_id}: not finished within {timeout_s} s")
-        if self._error is not None:
-            raise self._error
-        return self._record
-
-    def _offer(self, clause: SpokenClause) -> None:
-        self._clauses.put(clause)
-
-    def _finish(
-        self, record: CueRecord | None, *, skipped: str | None = None, error: CommentaryError | None = None
-    ) -> None:
-        if self._done.is_set():
-            return
-        self._record, self.skipped, self._error = record, skipped, error
-        self._clauses.put(None)
-        self._done.set()
-
-
 def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, lane: Lane, announced: str) -> CueJob:
     """A job for a cue whose event was accepted at `accepted_ns` of perf_counter_ns."""
     return CueJob(
@@ -224,7 +156,6 @@ def new_job(cue: Cue, order: int, stream_s: float, accepted_ns: int, lane: Lane,
         order=order,
         stream_s=stream_s,
         marks=Marks(accepted=accepted_ns),
-        handle=CueHandle(cue.event.event_id),
         lane=lane,
         announced=announced,
     )

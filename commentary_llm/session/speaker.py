@@ -10,7 +10,8 @@ from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Synthesizer
 from asr_tts.synthesizer.piper import pause_after_s
 from commentary_llm.cue.excitement import mood_of
-from commentary_llm.session.job import CueJob, SpokenClause
+from commentary_llm.session.events import ClauseBegun, ClauseEnded, ClauseSamples, EventStream
+from commentary_llm.session.job import CueJob
 from commentary_llm.session.sound_bank import SoundBank, style_of
 from commentary_llm.session.timeline import SpeechTimeline
 
@@ -18,10 +19,14 @@ from commentary_llm.session.timeline import SpeechTimeline
 class Speaker:
     """Puts speech on the timeline. `open` belongs to the submitting thread, `speak` to the pipeline's speaking one."""
 
-    def __init__(self, synthesizer: Synthesizer, timeline: SpeechTimeline, bank: SoundBank) -> None:
+    def __init__(
+        self, synthesizer: Synthesizer, timeline: SpeechTimeline, bank: SoundBank, events: EventStream, match_id: str
+    ) -> None:
         self._synthesizer = synthesizer
         self._timeline = timeline
         self._bank = bank
+        self._events = events
+        self._match_id = match_id
 
     def open(self, job: CueJob, opener: str) -> bool:
         """Hands over the whole sound of `opener`, which then begins the job's line. Waits for nothing.
@@ -41,10 +46,10 @@ class Speaker:
         job.opener, job.source = opener, "opener"
         job.clauses.append(opener)
         job.segments.append(segment)
-        clause = SpokenClause(opener, "opener", speech.sample_rate_hz)
-        clause._push(speech.samples)
-        clause._push(None)
-        job.handle._offer(clause)
+        cue = self._match_id, job.cue.event.event_id, 0
+        self._events.publish(ClauseBegun(*cue, opener, "opener", speech.sample_rate_hz))
+        self._events.publish(ClauseSamples(*cue, speech.samples))
+        self._events.publish(ClauseEnded(*cue))
         return True
 
     def speak(self, job: CueJob, text: str) -> bool:
@@ -53,7 +58,7 @@ class Speaker:
         Returns False when the cue has lost its place to another: the rest of it need not be spoken.
         """
         marks = job.marks
-        clause = SpokenClause(text, job.source, self._synthesizer.sample_rate_hz)
+        cue = self._match_id, job.cue.event.event_id, len(job.clauses)
         segment = None
         audible = False
         try:
@@ -65,19 +70,19 @@ class Speaker:
                     segment = self._timeline.open(job.lane, text, chunk.sample_rate_hz, pause_s)
                     if segment is None:
                         return False
-                    job.handle._offer(clause)
+                    self._events.publish(ClauseBegun(*cue, text, job.source, chunk.sample_rate_hz))
                     job.clauses.append(text)
                     job.segments.append(segment)
                 if not self._timeline.append(segment, chunk.samples, speech.word_edges_s):
                     return False
-                clause._push(chunk.samples)
+                self._events.publish(ClauseSamples(*cue, chunk.samples))
                 now = perf_counter_ns()
                 if not audible and not marks.clause_audible:
                     audible = first_audible(np.concatenate(segment.chunks), chunk.sample_rate_hz) is not None
                     marks.clause_audible = now if audible else 0
                 marks.last_sample = now
         finally:
-            clause._push(None)
             if segment is not None:
                 self._timeline.complete(segment)
+                self._events.publish(ClauseEnded(*cue))
         return True

@@ -13,7 +13,8 @@ from commentary_llm.ends.lines import TOO_LONG
 from commentary_llm.ground.errors import EngineError, InputError
 from commentary_llm.match import MatchEvent, MatchInfo
 from commentary_llm.match.match import Arrival, Match
-from commentary_llm.session.job import CueHandle
+from commentary_llm.session.events import CueEnded
+from commentary_llm.session.handle import CueHandle
 from commentary_llm.session.record import CueRecord
 
 GOAL = b'{"event_id": "g1", "type": "goal", "clock": "23", "team": "Northport", "player": "Hart"}'
@@ -34,9 +35,9 @@ class MatchAlone:
         self.times.append(stream_s)
         handle = CueHandle(event.event_id)
         if accepted.kind is Arrival.DUPLICATE:
-            handle._finish(None, skipped="duplicate")
+            handle.finish(skipped="duplicate")
         elif event.type.value != "goal":
-            handle._finish(None, skipped="routine")
+            handle.finish(skipped="routine")
         return handle
 
 
@@ -84,18 +85,18 @@ def record(event_id: str, text: str) -> CueRecord:
 def test_an_event_is_accepted_at_the_desk_s_time_and_its_record_follows_once(desk: Desk) -> None:
     assert desk.take(GOAL, 4) == {"line": 4, "event_id": "g1", "status": "accepted"}
     assert desk.engine.times == [12.5]
-    desk.answers.cue(record("g1", "Hart scores!"))
+    desk.answers.put(CueEnded("small", record("g1", "Hart scores!")))
     assert desk.replies[-1]["status"] == "spoken"
     assert desk.replies[-1]["line"] == 4
     assert desk.replies[-1]["record"]["text"] == "Hart scores!"  # type: ignore[index]
     json.dumps(desk.replies)
-    desk.answers.cue(record("g1", "again"))
+    desk.answers.put(CueEnded("small", record("g1", "again")))
     assert len(desk.replies) == 2
 
 
 def test_what_is_dropped_is_told_with_its_cause(desk: Desk) -> None:
     desk.take(GOAL)
-    desk.answers.cue(record("g1", ""))
+    desk.answers.put(CueEnded("small", record("g1", "")))
     assert desk.replies[-1]["status"] == "dropped"
     assert desk.replies[-1]["record"]["dropped"] == "stale"  # type: ignore[index]
 
@@ -105,7 +106,7 @@ def test_a_duplicate_is_told_and_the_first_sender_still_gets_the_record(desk: De
     other: list[dict[str, object]] = []
     desk.desk.take(GOAL, 9, "tracker-2", other.append)
     assert other == [{"line": 9, "event_id": "g1", "status": "duplicate"}]
-    desk.answers.cue(record("g1", "Hart scores!"))
+    desk.answers.put(CueEnded("small", record("g1", "Hart scores!")))
     assert [reply["status"] for reply in desk.replies] == ["accepted", "spoken"]
     assert len(other) == 1
     assert len(desk.desk.taken) == 1

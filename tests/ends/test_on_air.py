@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from commentary_llm.ends.on_air import BLOCK_S, DELAY_S, OnAir
 from commentary_llm.ground.clock import StreamClock
+from commentary_llm.session.events import SegmentPlaced
 from commentary_llm.session.timeline import Segment
 
 RATE = 1000
@@ -45,7 +46,7 @@ class Player:
 
     def say(self, text: str, seconds: float, start_s: float, level: float = 0.5, whole: bool = True) -> Segment:
         segment = Segment(event_id=text, text=text, start_s=start_s, sample_rate_hz=RATE)
-        self.on_air.opened(segment)
+        self.on_air.put(SegmentPlaced("small", segment))
         self.add(segment, seconds, level)
         segment.complete = whole
         return segment

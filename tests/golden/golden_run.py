@@ -38,8 +38,8 @@ from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.providers import load_provider
 from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import StreamTimes
+from commentary_llm.session.events import SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
-from commentary_llm.session.timeline import Segment
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _WAIT_S = 120.0
@@ -59,18 +59,16 @@ class SteppedTime:
 
 
 class Heard:
-    """A sink that sums up each segment's samples."""
+    """Sums up each segment's samples."""
 
     def __init__(self) -> None:
         self.sums: list[str] = []
 
-    def speech(self, segment: Segment) -> None:
-        if segment.samples:
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, SegmentHeard) and event.segment.samples:
+            segment = event.segment
             digest = hashlib.sha256(segment.pcm().tobytes()).hexdigest()[:16]
             self.sums.append(f"{segment.event_id} {segment.start_s:.3f} {segment.text} {digest}")
-
-    def cue(self, record: CueRecord) -> None:
-        pass
 
 
 def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
@@ -82,7 +80,7 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with patience, CommentaryEngine.start(config, clock=clock, sinks=[outputs, heard, answers]) as engine:
+    with patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
 
         def settle() -> None:
             assert engine.wait_idle(_WAIT_S), "the engine did not come to rest"

@@ -20,7 +20,9 @@ from commentary_llm.generation import FinishReason, GenerationRequest, TokenChun
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
+from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.station import Station
 
 WAIT_S = 10.0
 GOAL, SAVED, WIDE = "Converted from twelve yards!", "A brave stop from the goalkeeper!", "Wide of the mark."
@@ -67,10 +69,9 @@ class Gathered:
     def __init__(self) -> None:
         self.records: list[CueRecord] = []
 
-    def speech(self, segment: object) -> None: ...
-
-    def cue(self, record: CueRecord) -> None:
-        self.records.append(record)
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, CueEnded):
+            self.records.append(event.record)
 
 
 class Show:
@@ -78,13 +79,12 @@ class Show:
         self.stopped_s = 0.0
         self.generator = Outcomes()
         self.sink = Gathered()
+        config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
-            EngineConfig(match=info, candidates=2),
-            self.generator,
-            ScriptedSynthesizer(),
-            None,
+            config,
+            Station(config, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, lambda: self.stopped_s),
-            sinks=[self.sink],
+            subscribers=[self.sink],
         )
 
     def submit(self, event: MatchEvent) -> CueRecord | None:

@@ -14,7 +14,8 @@ from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.excitement import Mood
 from commentary_llm.language.en.openers import OpenerSentence
-from commentary_llm.session.sound_bank import SoundBank, prepare_sounds
+from commentary_llm.session.sound_bank import SoundBank
+from commentary_llm.station.openers import OpenerMaker
 
 SENTENCES = [OpenerSentence(text, Mood.HOT) for text in ("Goal!", "It's in!", "Messi!")]
 
@@ -30,8 +31,14 @@ class Counting(ScriptedSynthesizer):
 
 
 def made(synthesizer: Counting, cache: ClipCache | None) -> tuple[SoundBank, list[float]]:
-    shares: list[float] = []
-    return prepare_sounds(SENTENCES, synthesizer, cache, shares.append), shares
+    bank, shares = SoundBank(), list[float]()
+    maker = OpenerMaker(bank, synthesizer, cache, lambda: False)
+    try:
+        maker.open("m", SENTENCES, in_background=False)
+        maker.make_now("m", shares.append)
+    finally:
+        maker.close()
+    return bank, shares
 
 
 def test_sounds_are_made_once_and_then_found(tmp_path: Path) -> None:

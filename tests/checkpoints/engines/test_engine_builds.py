@@ -21,9 +21,9 @@ from checkpoints.engines.half import to_half
 from commentary_llm.artifacts.manifest import load_manifest
 from commentary_llm.artifacts.speech_engines import load_engines
 from commentary_llm.config import EngineConfig
-from commentary_llm.engine import load_recognizer, load_voice
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.station.models import load_recognizer, load_voice
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: `pip install 'commentary-llm[rtx]'`")
 

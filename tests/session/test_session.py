@@ -19,9 +19,11 @@ from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 from commentary_llm.language.en.wording import without_opener
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
+from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.timeline import Segment
+from commentary_llm.station import Station
 
 
 class StoppedTime:
@@ -39,11 +41,11 @@ class Gathered:
         self.segments: list[Segment] = []
         self.records: list[CueRecord] = []
 
-    def speech(self, segment: Segment) -> None:
-        self.segments.append(segment)
-
-    def cue(self, record: CueRecord) -> None:
-        self.records.append(record)
+    def put(self, event: SessionEvent) -> None:
+        if isinstance(event, SegmentHeard):
+            self.segments.append(event.segment)
+        elif isinstance(event, CueEnded):
+            self.records.append(event.record)
 
     def text_of(self, event_id: str) -> str:
         return next(record.text for record in self.records if record.event_id == event_id)
@@ -56,13 +58,12 @@ class Stage:
         self.time = StoppedTime()
         self.sink = Gathered()
         self.generator = generator or ScriptedGenerator()
+        config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
-            EngineConfig(match=info, candidates=2),
-            self.generator,
-            ScriptedSynthesizer(),
-            None,
+            config,
+            Station(config, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, self.time),
-            sinks=[self.sink],
+            subscribers=[self.sink],
         )
         self.generator.scripts = scripts  # after the warm-up has asked
 
@@ -352,7 +353,8 @@ def test_a_failing_model_fails_every_handle(small_match: MatchInfo) -> None:
             return super().submit(request)
 
     generator = Broken()
-    engine = CommentaryEngine(EngineConfig(match=small_match), generator, ScriptedSynthesizer(), None)
+    config = EngineConfig(match=small_match)
+    engine = CommentaryEngine(config, Station(config, generator, ScriptedSynthesizer()))
     generator.broken = True
     with engine:
         handle = engine.submit(goal())
@@ -377,7 +379,7 @@ def test_late_news_is_still_news(stage: Callable[..., Stage]) -> None:
 
 def test_an_engine_needs_a_match() -> None:
     with pytest.raises(ConfigError, match="no match"):
-        CommentaryEngine(EngineConfig(), ScriptedGenerator(), ScriptedSynthesizer(), None)
+        CommentaryEngine(EngineConfig(), Station(EngineConfig(), ScriptedGenerator(), ScriptedSynthesizer()))
 
 
 def test_hearing_needs_a_recognizer(stage: Callable[..., Stage]) -> None:
