@@ -2,5 +2,6 @@
 
 from commentary_llm.cue.facts.facts import Facts, facts_of
 from commentary_llm.cue.facts.match_time import match_seconds, minute_of
+from commentary_llm.cue.facts.moment import in_final_third
 
-__all__ = ["Facts", "facts_of", "match_seconds", "minute_of"]
+__all__ = ["Facts", "facts_of", "in_final_third", "match_seconds", "minute_of"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from commentary_llm.cue.facts.draft import Draft
+from commentary_llm.cue.facts.keys import player_key
 from commentary_llm.cue.facts.match_time import match_seconds
-from commentary_llm.language.en.names import player_key
 from commentary_llm.match import BodyPart, CardType, EventType, ShotOutcome, VarDecision
 
 _BODY = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts.draft import Draft
+from commentary_llm.cue.facts.keys import team_key
 from commentary_llm.cue.facts.match_time import match_seconds
-from commentary_llm.language.en.names import team_key
 from commentary_llm.match import EventType, ShotOutcome, Team
 
 _RELATED_S = 20.0  # an event this long ago may still be spoken of: the save before the corner
