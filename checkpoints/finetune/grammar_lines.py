@@ -164,7 +164,7 @@ class LineDrawer:
 def _interest(form: Form) -> float:
     """Less for score and clock where they are no news: they sound the same at every event."""
     news = any(
-        kind in form.condition for kind in ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
+        kind in form.condition.text for kind in ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
     )
     if news or "blind_listener" in form.styles:
         return 1.0

@@ -80,7 +80,9 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
+    # A line is taken when it is whole: by how far it was when the opener ended, a busy machine cut it elsewhere.
+    whole = mock.patch("commentary_llm.session.writer._TO_SOUND_S", -_WAIT_S)
+    with patience, whole, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
 
         def settle() -> None:
             assert engine.wait_idle(_WAIT_S), "the engine did not come to rest"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 from commentary_llm.cue.facts.keys import Key, player_key, team_key
 from commentary_llm.language.en.tokens import Token, words_of
@@ -241,7 +241,7 @@ class _KnownTeam:
 def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
     """`team_names.txt` by the folded words of each team."""
     known = {}
-    for line in (files(__package__) / "team_names.txt").read_text(encoding="utf-8").splitlines():
+    for line in (Path(__file__).parent / "team_names.txt").read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         names, people, nicknames = (part.strip() for part in line.split("|"))

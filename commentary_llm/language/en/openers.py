@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
@@ -46,7 +46,7 @@ class OpenerSentence:
 @lru_cache(maxsize=1)
 def opener_sections() -> tuple[Section, ...]:
     """All bundled sections, likeliest first, read once."""
-    return tuple(read_sections(files(__package__) / "openers.txt"))
+    return tuple(read_sections(Path(__file__).parent / "openers.txt", frozenset(Mood)))
 
 
 def sentences_of(opener: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from script_helpers import cues_of
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.facts import Condition, match_seconds
 from commentary_llm.language.en.gate import Cause, FactGate
 from commentary_llm.language.en.history import LineHistory
 from commentary_llm.language.en.names import name_book
@@ -86,7 +86,7 @@ def test_lines_about_other_events_never_pass() -> None:
         slots.setdefault("p", slots.get("off", slots["home"]))
         for section in sections():
             condition = OUTCOMES.get(section.name.split(".")[0])
-            if condition is None or cue.facts.holds(condition):
+            if condition is None or cue.facts.holds(Condition.parse(condition, "OUTCOMES")):
                 continue
             for form in section.forms:
                 if form.slots <= slots.keys():

@@ -212,7 +212,7 @@ def _misplaced_in_time(reading: Reading, index: int, claim: Claim) -> Refused | 
         return Refused(Cause.UNCERTAIN, f"{claim.phrase!r} in the past")
     if "standing_changed" in flags and (words & LASTING or (after and after[0].text == "still")):
         return Refused(Cause.SCORE, f"{claim.phrase!r} is new")
-    if "scored" in flags and "margin" in claim.condition and words & LASTING:
+    if "scored" in flags and "margin" in claim.condition.text and words & LASTING:
         return Refused(Cause.SCORE, f"{claim.phrase!r} is new")
     if not flags & {"takes_lead", "equaliser", "standing_changed"} and _caused(reading, index):
         return Refused(Cause.SCORE, f"nobody brought about {claim.phrase!r} here")
