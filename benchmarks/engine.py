@@ -1,10 +1,11 @@
-"""How fast this machine is, stage by stage, beside what would be possible."""
+"""`python -m benchmarks engine`: one match's engine, stage by stage, beside what this machine could do at best."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import resource
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from rich.console import Console
 
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
-from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth, summary_ms
-from benchmarks.output import machine, print_rows, publish
-from benchmarks.peers import bench_llama_cpp, bench_transformers
+from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth
+from benchmarks.harness import machine, print_rows, publish, summary_ms
+from benchmarks.peers import bench_llama_cpp, bench_transformers, check_llama_cpp
+from benchmarks.registry import Benchmark
+from benchmarks.settings import add_engine_options, engine_settings
 from commentary_llm.engine import CommentaryEngine
-from commentary_llm.generation.torch.entry import slots_of
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.home import models_dir
@@ -26,7 +28,7 @@ from commentary_llm.ground.world import go_ahead
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.schedule import StreamTimes
-from commentary_llm.settings import EngineConfig, Settings
+from commentary_llm.settings import EngineConfig
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -48,8 +50,16 @@ _WARM_UP_CUES = 3
 _QUIET_S = 30.0  # stream time between two cues, so that none waits for the voice
 
 
-def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | None) -> int:
-    """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
+    parser.add_argument("--peers", action="store_true", help="also time transformers on the same model")
+    parser.add_argument("--gguf", type=Path, metavar="FILE", help="also time llama.cpp on this model file")
+    add_engine_options(parser)
+
+
+def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+    """Runs on every rank; rank 0 publishes the results. Raises CommentaryError."""
+    settings = engine_settings(args)
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
@@ -58,6 +68,8 @@ def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | Non
         comm.gather(_peak_memory_bytes())
         return 0
     try:
+        if args.gguf is not None:
+            check_llama_cpp(args.gguf)
         recording = read_jsonl(builtin_match_path())
         config = settings.engine_config(recording.info, listen=True)
     except CommentaryError:
@@ -70,7 +82,7 @@ def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | Non
     clock = StreamClock()
     with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
         assert engine.recognizer is not None
-        results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
+        results: dict[str, Any] = {"what": "engine", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
         results["generator"] = bench_generator(
             engine.generator,
@@ -87,11 +99,12 @@ def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | Non
         results["cues"] = _bench_cues(engine, clock, list(recording.events), times, args.cues)
     memory = comm.gather(_peak_memory_bytes()) if comm is not None else [_peak_memory_bytes()]
     results["peak_memory_mb_by_rank"] = [round(value / 1e6) for value in memory or []]
-    if args.peers:
+    if args.peers or args.gguf is not None:
         console.print("other engines on the same model")
         model = models_dir() / config.station.llm.model
-        results["peers"] = [bench_transformers(model, dtype) for dtype in ("float32", "bfloat16")]
-        results["peers"].append(bench_llama_cpp(args.gguf))
+        dtypes = ("float32", "bfloat16") if args.peers else ()
+        results["peers"] = [bench_transformers(model, dtype) for dtype in dtypes]
+        results["peers"] += [bench_llama_cpp(args.gguf)] if args.gguf is not None else []
     _print_table(results, console)
     publish(results, args.out)
     return 0
@@ -100,7 +113,7 @@ def run_bench(args: argparse.Namespace, settings: Settings, comm: MPI.Comm | Non
 def decode_batches(config: EngineConfig) -> list[int]:
     """Sizes of batches to time: those that the engine, opened with this configuration, decodes at once."""
     sizes = (1, 2, 4, 8) if config.station.device_of("llm") == "cuda" else (1, 4)
-    return [size for size in sizes if size <= slots_of(config.station.model_options)]
+    return [size for size in sizes if size <= config.station.llm.max_batch]
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
@@ -183,7 +196,9 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
         if name in results["cues"]:
             rows.append((f"cue -> {name.replace('_', ' ')}", results["cues"][name], ""))
     for peer in results.get("peers", []):
-        if "decode" in peer:
-            rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
+        rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
     print_rows(rows, console)
     console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)
+
+
+BENCHMARK = Benchmark("an engine stage by stage, and one match's cues one at a time", _add_options, run_engine)

@@ -15,7 +15,7 @@ from checkpoints.preflight.mpi import check_mpi
 from checkpoints.preflight.versions import VersionTable, check_versions
 from commentary_llm.artifacts.manifest import read_manifest
 from commentary_llm.generation.registry import BACKENDS
-from commentary_llm.ground.errors import ArtifactError, CommentaryError
+from commentary_llm.ground.errors import ArtifactError, CommentaryError, ExitCode
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, llm_engines_dir, models_dir, shards_dir
 from commentary_llm.settings.groups import LlmSettings
 
@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(finding.sentence(), file=sys.stderr)
     else:
         print(table(findings))
-    return 1 if any(finding.level is Level.ERROR for finding in findings) else 0
+    broken = any(finding.level is Level.ERROR for finding in findings)
+    return ExitCode.FAILED if broken else ExitCode.OK
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commentary_llm.commands.choices import KINDS, choices_text
-from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
+from commentary_llm.ground.errors import CommentaryError, ExitCode, exit_code_of
 from commentary_llm.ground.world import world
 from commentary_llm.settings.flags import ENGINE_GROUPS, Parser, SettingsFlags
 from commentary_llm.settings.root import load_settings
@@ -102,19 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommentaryError as error:
         if comm is None or comm.Get_rank() == 0:  # the others fail with it, and their words would only be its echo
             print(f"error: {error}", file=sys.stderr, flush=True)
-        return exit_code(error)
+        return exit_code_of(error)
     except KeyboardInterrupt:
         print("interrupted before the engine was ready; nothing was written", file=sys.stderr, flush=True)
         if comm is not None and comm.Get_size() > 1:
             comm.Abort(ExitCode.INTERRUPTED)
         return ExitCode.INTERRUPTED
-
-
-def exit_code(error: CommentaryError) -> ExitCode:
-    """What a command returns that ends with this error."""
-    if isinstance(error, (InputError, ConfigError)):
-        return ExitCode.BAD_INPUT
-    return ExitCode.ARTIFACT if isinstance(error, ArtifactError) else ExitCode.FAILED
 
 
 def _run(argv: Sequence[str] | None, comm: MPI.Comm | None) -> int:

@@ -27,7 +27,7 @@ from commentary_llm.commands.runs import (
 )
 from commentary_llm.ends.outputs import REPORT, SOUND, ReplayOutputs
 from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track, moments
-from commentary_llm.engine import CommentaryEngine, MakeHearing, ReportStep
+from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.match import EventType
@@ -43,6 +43,7 @@ from commentary_llm.session.record import CueRecord, ReplaySummary
 from commentary_llm.settings import EngineConfig, Settings
 from commentary_llm.settings.runs import ReplaySettings
 from commentary_llm.speech import load_voice
+from commentary_llm.station.station import MakeHearing, ReportStep
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -35,8 +35,8 @@ class ModelOptions:
     device: str  # "cpu" or "cuda"
     compute_dtype: str  # "auto", "int8" or "float32"
     threads: int  # CPU threads a rank
-    candidates: int  # sequences that one cue takes
-    kv_slots: int | None  # sequences decoded at once; None: as the backend sees fit, `candidates` at least
+    max_batch: int  # sequences decoded at once
+    kv_slots: int | None  # sequences whose keys and values are kept; None: as the backend sees fit
     sizes: str | None  # compute at the sizes of this model, the weights padded with zeros
 
 

@@ -34,9 +34,6 @@ class StationConfig(StationSettings):
     voice: VoiceSettings = VoiceSettings()
     recognizer: RecognizerSettings = RecognizerSettings()
     listen: Annotated[bool, Field(description="load the recogniser; needed for stadium sound")] = False
-    candidates: Annotated[int, Field(ge=1, le=8, description="sequences that a cue of any match takes at most")] = (
-        MatchSettings().candidates
-    )
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -59,7 +56,7 @@ class StationConfig(StationSettings):
             device=self.device_of("llm"),
             compute_dtype=llm.compute_dtype,
             threads=llm.threads,
-            candidates=self.candidates,
+            max_batch=llm.max_batch,
             kv_slots=llm.kv_slots,
             sizes=llm.sizes,
         )
@@ -143,7 +140,6 @@ class EngineConfig(Group):
             voice=groups.voice,
             recognizer=groups.recognizer,
             listen=self.listen,
-            candidates=groups.match.candidates,
             **groups.station.model_dump(),
         )
 

@@ -50,9 +50,11 @@ class LlmSettings(Group):
         Flag("--llm-threads", "N"),
         Field(ge=1, le=64, description="CPU threads of the language model on each rank"),
     ] = 1
-    batching: Annotated[
-        bool, Flag("--batching"), Field(description="decode the lines of several matches in one batch")
-    ] = True
+    max_batch: Annotated[
+        int,
+        Flag("--max-batch", "N"),
+        Field(ge=1, le=64, description="sequences decoded at once, of all matches; on a GPU 8 at most"),
+    ] = 8
     batch_window_ms: Annotated[
         float,
         Flag("--batch-window-ms", "MS"),
@@ -61,7 +63,7 @@ class LlmSettings(Group):
     kv_slots: Annotated[
         int | None,
         Flag("--kv-slots", "N"),
-        Field(ge=1, le=1024, description="sequences decoded at once; as the backend sees fit where not given"),
+        Field(ge=1, le=1024, description="sequences whose keys and values are kept; by memory where not given"),
     ] = None
     sizes: Annotated[
         str | None,
@@ -129,10 +131,17 @@ class StationSettings(Group):
         Field(description="where all stages compute; --llm-device, --speech-device and the like override it"),
     ] = "cpu"
     writers: Annotated[
-        int, Flag("--writers", "N"), Field(ge=1, le=64, description="cues that get their words at the same time")
-    ] = 1
+        int,
+        Flag("--writers", "N"),
+        Field(ge=1, le=64, description="lines written at once, of different matches"),
+    ] = 4
+    speakers: Annotated[
+        int,
+        Flag("--speakers", "N"),
+        Field(ge=1, le=64, description="clauses spoken at once, of different matches"),
+    ] = 2
     queue_capacity: Annotated[
-        int, Flag("--queue-capacity", "N"), Field(ge=1, le=256, description="cues waiting for words")
+        int, Flag("--queue-capacity", "N"), Field(ge=1, le=256, description="cues waiting for words, for each match")
     ] = 8
     startup_timeout_s: Annotated[
         float, Flag("--startup-timeout-s", "S"), Field(gt=0, description="for the warm-up of each stage")

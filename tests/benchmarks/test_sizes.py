@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
+from commentary_llm.config import EngineConfig
 
+from benchmarks.__main__ import main
 from benchmarks.engine import decode_batches
-from benchmarks.sizes import run_bench_sizes
-from commentary_llm.generation.torch.entry import slots_of
-from commentary_llm.generation.torch.sizes import KNOWN_SIZES
-from commentary_llm.ground.errors import ConfigError
-from commentary_llm.settings import EngineConfig, Settings
-
-SMALL = {
-    **KNOWN_SIZES["llama-7b"],
-    "hidden_size": 128,
-    "intermediate_size": 250,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 320,
-}
 
 
-def bench(weights: str, repeats: int = 2, out: Path | None = None) -> int:
-    args = argparse.Namespace(random_weights=weights, repeats=repeats, out=out)
-    return run_bench_sizes(args, Settings(), None)
-
-
-def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(SMALL))
-    assert bench(str(tmp_path / "config.json"), out=tmp_path / "out.json") == 0
+def test_every_figure_is_there(small_sizes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [str(small_sizes), "--repeats", "2", "--out", str(tmp_path / "out.json"), "--ranks", "1"]
+    assert main(["sizes", *options]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert json.loads((tmp_path / "out.json").read_text()) == found
     for name in ("decode", "event", "event_first"):
@@ -45,14 +26,14 @@ def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert found["bytes_read_per_step_and_rank"] == 2 * layer + 320 * 128
 
 
-def test_what_is_wrong_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected llama-7b or a config\.json"):
-        bench(str(tmp_path / "none.json"))
+def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sizes", str(tmp_path / "none.json"), "--ranks", "1"]) == 2
+    assert "expected llama-7b or a config.json" in capsys.readouterr().err
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(ConfigError, match="is not JSON"):
-        bench(str(tmp_path / "broken.json"))
-    with pytest.raises(ConfigError, match="--repeats is 0"):
-        bench("llama-7b", repeats=0)
+    assert main(["sizes", str(tmp_path / "broken.json"), "--ranks", "1"]) == 2
+    assert "is not JSON" in capsys.readouterr().err
+    assert main(["sizes", "llama-7b", "--repeats", "0", "--ranks", "1"]) == 2
+    assert "--repeats is 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("candidates", range(1, 9))
@@ -61,4 +42,4 @@ def test_batches_fit_the_slots_that_the_engine_opens(candidates: int) -> None:
     config = EngineConfig(device="cuda", candidates=candidates)
     batches = decode_batches(config)
     assert batches[:3] == [1, 2, 4]
-    assert max(batches) <= slots_of(config.station.model_options) >= candidates
+    assert max(batches) <= config.station.llm.max_batch >= candidates

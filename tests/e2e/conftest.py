@@ -9,9 +9,10 @@ from commentary_llm.ground.errors import ArtifactError
 from commentary_llm.ground.home import clips_dir
 from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.match import MatchInfo
-from commentary_llm.session.sound_bank import prepare_sounds
+from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.settings import StationConfig
 from commentary_llm.speech import load_voice
+from commentary_llm.station.openers import OpenerMaker
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,6 +22,8 @@ def _openers_of_the_small_match(small_match: MatchInfo) -> None:
         voice = load_voice(StationConfig())
     except ArtifactError:
         return  # no weights: the tests that need them skip by themselves
-    prepare_sounds(
-        OpenerBook(small_match).inventory(), voice, ClipCache(clips_dir(), voice.identity), lambda share: None
-    )
+    maker = OpenerMaker(SoundBank(), voice, ClipCache(clips_dir()), lambda: False)
+    maker.open(small_match.id, OpenerBook(small_match).inventory(), in_background=False)
+    maker.make_now(small_match.id, lambda share: None)
+    maker.close_match(small_match.id)
+    maker.close()

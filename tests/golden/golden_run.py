@@ -79,8 +79,10 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     outputs, heard, answers = ReplayOutputs(folder, full_timeline=False), Heard(), Answers()
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
+    # Time stands still for the writer too: how fast the machine decodes must not show in where a line is cut.
+    still = mock.patch("commentary_llm.session.writer.perf_counter", return_value=0.0)
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
+    with still, patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
 
         def settle() -> None:
             assert engine.wait_idle(_WAIT_S), "the engine did not come to rest"

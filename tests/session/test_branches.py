@@ -22,6 +22,7 @@ from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, 
 from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.settings import EngineConfig
+from commentary_llm.station import Station
 
 WAIT_S = 10.0
 GOAL, SAVED, WIDE = "Converted from twelve yards!", "A brave stop from the goalkeeper!", "Wide of the mark."
@@ -78,11 +79,10 @@ class Show:
         self.stopped_s = 0.0
         self.generator = Outcomes()
         self.sink = Gathered()
+        config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
-            EngineConfig(match=info, candidates=2),
-            self.generator,
-            ScriptedSynthesizer(),
-            None,
+            config,
+            Station(config.station, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, lambda: self.stopped_s),
             subscribers=[self.sink],
         )

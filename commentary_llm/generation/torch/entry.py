@@ -39,11 +39,6 @@ class TorchBackend:
         serve_torch_generator(_config(options, comm.Get_size()), comm)
 
 
-def slots_of(options: ModelOptions) -> int:
-    """Sequences decoded at once: as asked, or four or more, so that a cue's prompt need not wait for the one before."""
-    return max(4, options.candidates) if options.kv_slots is None else options.kv_slots
-
-
 def _config(options: ModelOptions, ranks: int) -> TorchBackendConfig:
     from commentary_llm.generation.torch.backend import TorchBackendConfig
 
@@ -52,7 +47,7 @@ def _config(options: ModelOptions, ranks: int) -> TorchBackendConfig:
         compute_dtype=options.compute_dtype,
         device=options.device,
         threads=options.threads,
-        max_batch=slots_of(options),
+        max_batch=options.max_batch,
         sizes=options.sizes,
     )
 

@@ -22,7 +22,8 @@ from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.timeline import Segment
-from commentary_llm.settings import EngineConfig
+from commentary_llm.settings import EngineConfig, StationConfig
+from commentary_llm.station import Station
 
 
 class StoppedTime:
@@ -57,11 +58,10 @@ class Stage:
         self.time = StoppedTime()
         self.sink = Gathered()
         self.generator = generator or ScriptedGenerator()
+        config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
-            EngineConfig(match=info, candidates=2),
-            self.generator,
-            ScriptedSynthesizer(),
-            None,
+            config,
+            Station(config.station, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, self.time),
             subscribers=[self.sink],
         )
@@ -353,7 +353,8 @@ def test_a_failing_model_fails_every_handle(small_match: MatchInfo) -> None:
             return super().submit(request)
 
     generator = Broken()
-    engine = CommentaryEngine(EngineConfig(match=small_match), generator, ScriptedSynthesizer(), None)
+    config = EngineConfig(match=small_match)
+    engine = CommentaryEngine(config, Station(config.station, generator, ScriptedSynthesizer()))
     generator.broken = True
     with engine:
         handle = engine.submit(goal())
@@ -378,7 +379,7 @@ def test_late_news_is_still_news(stage: Callable[..., Stage]) -> None:
 
 def test_an_engine_needs_a_match() -> None:
     with pytest.raises(ConfigError, match="no match"):
-        CommentaryEngine(EngineConfig(), ScriptedGenerator(), ScriptedSynthesizer(), None)
+        CommentaryEngine(EngineConfig(), Station(StationConfig(), ScriptedGenerator(), ScriptedSynthesizer()))
 
 
 def test_hearing_needs_a_recognizer(stage: Callable[..., Stage]) -> None:
