@@ -72,7 +72,8 @@ def test_an_engine_of_nothing_but_toys(home: Path, monkeypatch: pytest.MonkeyPat
     )
     goal = MatchEvent(event_id="1", type="goal", period=1, elapsed_s=600.0, team="h", player="h9")
     with CommentaryEngine.start(config) as engine:
-        assert engine.metrics.labels["backend_choice"] == "toy (as asked)"
+        chosen = {"what": "backend_choice", "value": "toy (as asked)"}
+        assert engine.station.metrics.registry.get_sample_value("commentary_choice_info", chosen) == 1
         record = engine.submit(goal).result(timeout_s=30)
     assert record is not None
     assert record.text

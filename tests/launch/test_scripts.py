@@ -100,9 +100,8 @@ def test_wrong_options_are_refused_before_anything_is_set_up(checkout: Path) -> 
 
 
 def test_the_help_lists_the_backends_there_are(checkout: Path) -> None:
-    assert (
-        "  --backend NAME        what generates: auto one another\n" in run(checkout / "launch/replay.sh", "-h").stdout
-    )
+    told = run(checkout / "launch/replay.sh", "--help").stdout
+    assert "  --backend NAME        what generates: auto one another\n" in told
 
 
 def test_streams_of_a_settings_file_are_bridged(checkout: Path, tmp_path: Path) -> None:
