@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import registry
 from benchmarks.harness import restart_on_ranks
-from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
+from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode, exit_code_of
 from commentary_llm.ground.world import leave, world
 
 
@@ -48,12 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         ranks = args.ranks or benchmark.ranks
         if comm is None and ranks > 1:
-            restart_on_ranks(ranks, ["-m", "benchmarks", *argv], backend=getattr(args, "backend", None))
+            restart_on_ranks(ranks, ["-m", "benchmarks", *argv], backend=vars(args).get("--backend"))
         return benchmark.run(args, comm)
     except CommentaryError as error:
         message = str(error)
-        code = ExitCode.BAD_INPUT if isinstance(error, (ConfigError, InputError)) else ExitCode.FAILED
-        code = ExitCode.ARTIFACT if isinstance(error, ArtifactError) else code
+        code = exit_code_of(error)
     except ModuleNotFoundError as error:
         message = f"the package {error.name} is missing; install it with pip and start again"
         code = ExitCode.FAILED

@@ -19,8 +19,7 @@ from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidt
 from benchmarks.harness import machine, print_rows, publish, steps, summary_ms
 from benchmarks.peers import bench_llama_cpp, bench_transformers, check_llama_cpp
 from benchmarks.registry import Benchmark
-from commentary_llm.commands.cli import add_engine_options
-from commentary_llm.config import EngineConfig, engine_options
+from benchmarks.settings import add_engine_options, engine_settings
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
@@ -29,6 +28,7 @@ from commentary_llm.ground.world import go_ahead
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.schedule import StreamTimes
+from commentary_llm.settings import EngineConfig
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -51,11 +51,6 @@ _QUIET_S = 30.0  # stream time between two cues, so that none waits for the voic
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--llm-sizes",
-        metavar="SIZES",
-        help="let the language model, padded with zeros, compute at these: llama-7b",
-    )
     parser.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
     parser.add_argument("--peers", action="store_true", help="also time transformers on the same model")
     parser.add_argument("--gguf", type=Path, metavar="FILE", help="also time llama.cpp on this model file")
@@ -64,19 +59,19 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs on every rank; rank 0 publishes the results. Raises CommentaryError."""
-    options = engine_options(args)
+    settings = engine_settings(args)
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
         with contextlib.suppress(SystemExit):  # raised when rank 0 closes the engine
-            CommentaryEngine.start(EngineConfig.build(**options), comm=comm)
+            CommentaryEngine.start(settings.engine_config(), comm=comm)
         comm.gather(_peak_memory_bytes())
         return 0
     try:
         if args.gguf is not None:
             check_llama_cpp(args.gguf)
         recording = read_jsonl(builtin_match_path())
-        config = EngineConfig.build(**options, match=recording.info, listen=True)
+        config = settings.engine_config(recording.info, listen=True)
     except CommentaryError:
         go_ahead(comm, 1)
         raise
@@ -92,7 +87,9 @@ def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         results["generator"] = bench_generator(
             engine.generator,
             weight_bytes_per_rank=engine.generator.weight_bytes,
-            bandwidth_per_rank=copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks,
+            bandwidth_per_rank=copy_bandwidth()
+            if config.station.device_of("llm") == "cuda"
+            else read_bandwidth(ranks) / ranks,
             batches=decode_batches(config),
         )
         console.print("voice and recogniser")
@@ -104,7 +101,7 @@ def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     results["peak_memory_mb_by_rank"] = [round(value / 1e6) for value in memory or []]
     if args.peers or args.gguf is not None:
         console.print("other engines on the same model")
-        model = models_dir() / config.llm
+        model = models_dir() / config.station.llm.model
         dtypes = ("float32", "bfloat16") if args.peers else ()
         results["peers"] = [bench_transformers(model, dtype) for dtype in dtypes]
         results["peers"] += [bench_llama_cpp(args.gguf)] if args.gguf is not None else []
@@ -115,8 +112,8 @@ def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
 
 def decode_batches(config: EngineConfig) -> list[int]:
     """Sizes of batches to time: those that the engine, opened with this configuration, decodes at once."""
-    sizes = (1, 2, 4, 8) if config.device == "cuda" else (1, 4)
-    return [size for size in sizes if size <= config.max_batch]
+    sizes = (1, 2, 4, 8) if config.station.device_of("llm") == "cuda" else (1, 4)
+    return [size for size in sizes if size <= config.station.llm.max_batch]
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
@@ -178,7 +175,7 @@ def _bench_cues(
 
 
 def _config(config: EngineConfig) -> dict[str, Any]:
-    return config.model_dump(exclude={"match"})
+    return config.groups.model_dump()
 
 
 def _peak_memory_bytes() -> int:

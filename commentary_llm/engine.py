@@ -17,8 +17,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.session.session import Session
+from commentary_llm.settings import EngineConfig
 from commentary_llm.station.station import ReportStep, Station
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CommentaryEngine:
         """
         self.config, self.station = config, station
         try:
-            self.session: Session = station.open(config, wait_for_openers=True, **open_options)
+            self.session: Session = station.open(config.match_config, wait_for_openers=True, **open_options)
         except BaseException:
             station.close(drain_s=0.0)
             raise
@@ -64,7 +64,7 @@ class CommentaryEngine:
         ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         reported = {} if progress is None else {"progress": progress}
-        return cls(config, Station.start(config, comm=comm, **reported), **open_options)
+        return cls(config, Station.start(config.station, comm=comm, **reported), **open_options)
 
     def drain(self, timeout_s: float = _DRAIN_S) -> None:
         """Takes no more events, finishes what is being said (for `timeout_s` at most) and makes it final.

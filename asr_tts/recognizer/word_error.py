@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import numpy as np
 from num2words import num2words
+from rapidfuzz.distance import Levenshtein
 
 _NUMBER = re.compile(r"\d+")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b")
@@ -27,17 +27,7 @@ def normalise_words(text: str) -> list[str]:
 def word_errors(said: str, heard: str) -> tuple[int, int]:
     """(errors, words said); errors are substitutions, deletions and insertions, the fewest possible (Levenshtein)."""
     reference, found = normalise_words(said), normalise_words(heard)
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(reference + found))}
-    target = np.array([vocabulary[word] for word in found], np.int64)
-    steps = np.arange(len(found) + 1)
-    row = steps.copy()
-    for count, word in enumerate(reference, start=1):
-        best = np.empty_like(row)
-        best[0] = count
-        best[1:] = np.minimum(row[1:] + 1, row[:-1] + (target != vocabulary[word]))
-        # Insertions run along the row: the best of all cells to the left plus their distance.
-        row = np.minimum.accumulate(best - steps) + steps
-    return int(row[-1]), len(reference)
+    return Levenshtein.distance(reference, found), len(reference)
 
 
 def word_error_rate(said: str, heard: str) -> float:

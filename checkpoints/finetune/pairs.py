@@ -36,6 +36,7 @@ from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
 from commentary_llm.cue.facts import facts_of, match_seconds
 from commentary_llm.generation.tokenizer import Tokenizer
+from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import models_dir
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
@@ -306,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = Recipe(seed=options.seed, examples=options.examples, hints=not options.no_hints)
     summary = write_pairs(options.out, recipe, options.count, options.heldout, options.processes)
     print(json.dumps(summary))
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

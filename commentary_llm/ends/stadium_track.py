@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from asr_tts.audio.crowd import CrowdNoise, Moment
 from asr_tts.audio.levels import gain_of, rms_dbfs
 from asr_tts.interfaces import SpeechStyle, Synthesizer
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.ground.files import written_aside
 from commentary_llm.ground.home import commentary_home
 from commentary_llm.language.en.names import name_book
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, Player, ShotOutcome, Team, VarDecision
@@ -127,17 +127,12 @@ def build_stadium_track(
     `stream_time` places an event in the recording, in seconds. `progress` is told the share done, 0 to 1. A match of
     150 minutes takes under a minute and 30 MB. Raises OutputError if the files cannot be written.
     """
-    partial = out.with_name(out.name + ".part")
     try:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        track = _build(events, info, synthesizer, partial, stream_time, progress or (lambda share: None))
-        if out.exists():
-            shutil.rmtree(out)
-        partial.replace(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(out) as aside:
+            aside.mkdir()
+            track = _build(events, info, synthesizer, aside, stream_time, progress or (lambda share: None))
     except (OSError, av.error.FFmpegError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise OutputError(f"the stadium track cannot be written to {out}: {error}; free some space") from error
     return StadiumTrack(out / AUDIO_FILE, track.duration_s, track.announcements)
 

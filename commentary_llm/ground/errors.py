@@ -48,3 +48,10 @@ class RankLostError(EngineError):
 
 class OutputError(CommentaryError):
     """An output could not be written (full disk, no permission)."""
+
+
+def exit_code_of(error: CommentaryError) -> ExitCode:
+    """What a command returns that was ended by `error`."""
+    if isinstance(error, (InputError, ConfigError)):
+        return ExitCode.BAD_INPUT
+    return ExitCode.ARTIFACT if isinstance(error, ArtifactError) else ExitCode.FAILED

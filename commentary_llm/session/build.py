@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asr_tts.interfaces import Recognizer, Synthesizer
-from asr_tts.recognizer.listener import Listener
-from commentary_llm.config import MatchConfig
+from asr_tts.recognizer.listener import ListeningPool
 from commentary_llm.cue.director import Director
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.metrics import GroupMetrics
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
 from commentary_llm.language.en.openers import OpenerBook, OpenerSentence
@@ -28,6 +28,7 @@ from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.speaker import Speaker
 from commentary_llm.session.timeline import SpeechTimeline
 from commentary_llm.session.writer import LineWriter, TextBudget
+from commentary_llm.settings import MatchConfig
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Models:
     generator: Generator
     synthesizer: Synthesizer
     recognizer: Recognizer | None
+    listening: ListeningPool | None  # hears live streams with the recogniser
     sounds: SoundBank
+    metrics: GroupMetrics
     examples: bool  # whether the language model has to be shown examples: it was not trained on these prompts
     startup_timeout_s: float
 
@@ -52,16 +55,15 @@ def build_session(
     hearing: Callable[[Recognizer], Hearing] | None,
     on_prepare: Callable[[], None],
     closed: Callable[[Session], None],
+    failed: Callable[[CommentaryError], None],
 ) -> tuple[Session, tuple[OpenerSentence, ...]]:
-    """A session of `config.match`, and the sentences whose sound it wants ready, likeliest first.
+    """A session of `config.info`, and the sentences whose sound it wants ready, likeliest first.
 
     The prompt's prefix is in the KV cache when it returns. `on_prepare` is told when there may be something to prepare
-    ahead. Raises ConfigError and what the generator raises.
+    ahead; `closed` and `failed` as for `Session`. Raises ConfigError and what the generator raises.
     """
-    info = config.match
-    assert info is not None
-    generator, synthesizer, metrics = models.generator, models.synthesizer, Metrics()
-    metrics.labels["backend"] = generator.description
+    info = config.info
+    generator, synthesizer, metrics = models.generator, models.synthesizer, models.metrics.open_match(info.id)
     speaker, history, gate = persona(config.persona), LineHistory(WHOLE_MATCH_S), FactGate()
     sampling = SamplingParams(
         max_new_tokens=config.max_new_tokens,
@@ -90,7 +92,7 @@ def build_session(
         speaker=Speaker(synthesizer, timeline, models.sounds, events, info.id),
         timeline=timeline,
         clock=clock,
-        hearing=_hearing(models.recognizer, clock, hearing),
+        hearing=_hearing(models, clock, hearing),
         branches=Branches(
             generator,
             synthesizer,
@@ -106,7 +108,7 @@ def build_session(
         events=events,
         metrics=metrics,
     )
-    return Session(parts, work, closed), openers.inventory() if config.prepare else ()
+    return Session(parts, work, closed, failed), openers.inventory() if config.prepare else ()
 
 
 def _cache_prefix(models: Models, prefix: str) -> None:
@@ -115,9 +117,7 @@ def _cache_prefix(models: Models, prefix: str) -> None:
     models.generator.submit(request).result(timeout_s=models.startup_timeout_s)
 
 
-def _hearing(
-    recognizer: Recognizer | None, clock: StreamClock, make: Callable[[Recognizer], Hearing] | None
-) -> Hearing:
-    if recognizer is None:
+def _hearing(models: Models, clock: StreamClock, make: Callable[[Recognizer], Hearing] | None) -> Hearing:
+    if models.recognizer is None or models.listening is None:
         return Silence()
-    return make(recognizer) if make is not None else LiveHearing(Listener(recognizer, start_s=clock.now_s()))
+    return make(models.recognizer) if make is not None else LiveHearing(models.listening.open(clock.now_s()))

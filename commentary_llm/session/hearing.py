@@ -11,7 +11,7 @@ import numpy as np
 
 from asr_tts.audio.reader import AudioReader
 from asr_tts.interfaces import Recognizer
-from asr_tts.recognizer.listener import Listener
+from asr_tts.recognizer.listener import StreamEar
 from asr_tts.recognizer.offline import transcribe_around
 from commentary_llm.ground.errors import CommentaryError, ConfigError
 from commentary_llm.match import MatchEvent
@@ -53,17 +53,17 @@ class Silence:
 class LiveHearing:
     """The newest words of a recogniser that runs all the time; never waits."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, ear: StreamEar) -> None:
+        self._ear = ear
 
     def push(self, samples: np.ndarray) -> None:
-        self._listener.push(samples)
+        self._ear.push(samples)
 
     def heard(self, event: MatchEvent, stream_s: float) -> str:
-        return self._listener.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S).text
+        return self._ear.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S).text
 
     def close(self) -> None:
-        self._listener.close()
+        self._ear.close()
 
 
 class RecordedHearing:

@@ -237,6 +237,7 @@ class Lines:
             for job in final:
                 record = job.record()
                 self._parts.metrics.count("cues", record.source)
+                self._parts.metrics.observe_ms(record.timings_ms)
                 self._parts.events.publish(CueEnded(self._owner.match_id, record))
 
     def _hand_over(self, job: CueJob, clause: str | None) -> None:

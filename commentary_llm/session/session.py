@@ -37,11 +37,18 @@ _LET_GO_S = 10.0  # for the work in progress when a session is closed
 class Session:
     """A running match. Made by a station's `open`; use it as a context manager, or call `close`."""
 
-    def __init__(self, parts: Parts, work: Work, closed: Callable[[Session], None]) -> None:
-        """`closed` is told once, when the session has ended and everything that was said is final."""
+    def __init__(
+        self,
+        parts: Parts,
+        work: Work,
+        closed: Callable[[Session], None],
+        failed: Callable[[CommentaryError], None] = lambda error: None,
+    ) -> None:
+        """`closed` is told once, when the session has ended and everything that was said is final; `failed`, when its
+        work ended by an error."""
         self.match_id = parts.match.info.id
         self.metrics, self.events, self.clock = parts.metrics, parts.events, parts.clock
-        self._parts, self._closed = parts, closed
+        self._parts, self._closed, self._failed = parts, closed, failed
         self._submit_lock = threading.Lock()
         self._error: CommentaryError | None = None
         self._stopped = False
@@ -240,6 +247,7 @@ class Session:
             yield
         except CommentaryError as error:
             self.fail(error)
+            self._failed(error)
         except Exception as error:  # a defect of ours: every waiting handle must learn of it, with its traceback
             log.exception("match %s failed", self.match_id)
             failure = EngineError(f"match {self.match_id} failed: {error!r}")

@@ -68,11 +68,15 @@ class SoundBank:
             clip = self._clips.get(OpenerSentence(sentence, mood))
             if clip is None:
                 return None
+            samples = clip.samples()
+            if samples is None:  # its file was lost
+                self.drop([OpenerSentence(sentence, mood)])
+                return None
             rate_hz = clip.sample_rate_hz
             edges_s += (at / rate_hz + edge_s for edge_s in clip.word_edges_s)
             pause = np.zeros(round(pause_after_s(sentence, _STYLES[mood].rate) * rate_hz), np.float32)
-            parts += (clip.samples(), pause)
-            at += len(clip.pcm) + len(pause)
+            parts += (samples, pause)
+            at += clip.length_samples + len(pause)
         if not parts:
             return None
         return PreparedSpeech(np.concatenate(parts[:-1]), rate_hz, tuple(edges_s))

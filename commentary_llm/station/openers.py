@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from asr_tts.interfaces import Synthesizer
-from asr_tts.synthesizer.clips import Clip, ClipCache, speak_clip
+from asr_tts.synthesizer.clips import ClipCache, OpenClips, speak_clip
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.language.en.openers import OpenerSentence
 from commentary_llm.session.sound_bank import SoundBank, style_of_mood
@@ -34,6 +34,7 @@ class _Wanted:
     """One match's sentences, likeliest first."""
 
     sentences: Sequence[OpenerSentence]
+    clips: OpenClips | None  # None: nothing is kept
     at: int = 0  # how many are dealt with
     in_background: bool = True
     ready: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +67,8 @@ class OpenerMaker:
         Without `in_background` nothing is made before `make_now`.
         """
         with self._changed:
-            wanted = self._wanted[match_id] = _Wanted(sentences, in_background=in_background)
+            clips = self._cache.open(self._synthesizer.identity) if self._cache is not None else None
+            wanted = self._wanted[match_id] = _Wanted(sentences, clips, in_background=in_background)
             if not sentences:
                 wanted.ready_s = 0.0
                 wanted.ready.set()
@@ -78,11 +80,11 @@ class OpenerMaker:
         `progress` is told the share done. Raises the synthesiser's errors.
         """
         wanted = self._wanted[match_id]
-        missing = [sentence for sentence in wanted.sentences if not self._find(sentence)]
+        missing = [sentence for sentence in wanted.sentences if not self._find(wanted, sentence)]
         done = len(wanted.sentences) - len(missing)
         pool = ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0))), thread_name_prefix="openers")
         try:
-            for _ in pool.map(self._make, missing):
+            for _ in pool.map(lambda sentence: self._make(wanted, sentence), missing):
                 done += 1
                 progress(done / len(wanted.sentences))
         finally:
@@ -110,6 +112,8 @@ class OpenerMaker:
             wanted.in_background = False
             kept = {sentence for other in self._wanted.values() for sentence in other.sentences}
         self._bank.drop(sentence for sentence in wanted.sentences if sentence not in kept)
+        if wanted.clips is not None:
+            wanted.clips.close()
 
     def close(self) -> None:
         """Ends the thread. Idempotent."""
@@ -126,10 +130,10 @@ class OpenerMaker:
                 if wanted is None or self._stop.is_set():
                     continue
                 sentence = wanted.sentences[wanted.at]
-            if not self._find(sentence):
+            if not self._find(wanted, sentence):
                 started = perf_counter()
                 try:
-                    self._make(sentence)
+                    self._make(wanted, sentence)
                 except CommentaryError as error:  # one sentence without sound is no reason to end a match
                     log.warning("no sound for the opener %r: %s", sentence.text, error)
                 if self._busy():
@@ -150,20 +154,17 @@ class OpenerMaker:
         if self._cache is not None:
             self._cache.prune()
 
-    def _find(self, sentence: OpenerSentence) -> bool:
+    def _find(self, wanted: _Wanted, sentence: OpenerSentence) -> bool:
         """Whether a sentence's sound is there, or was kept from an earlier time."""
         if sentence in self._bank:
             return True
-        clip = self._cache.get(sentence.text, style_of_mood(sentence.mood)) if self._cache is not None else None
+        clip = wanted.clips.get(sentence.text, style_of_mood(sentence.mood)) if wanted.clips is not None else None
         if clip is None:
             return False
         self._bank.add(sentence, clip)
         return True
 
-    def _make(self, sentence: OpenerSentence) -> Clip:
+    def _make(self, wanted: _Wanted, sentence: OpenerSentence) -> None:
         style = style_of_mood(sentence.mood)
         clip = speak_clip(self._synthesizer, sentence.text, style)
-        if self._cache is not None:
-            self._cache.put(sentence.text, style, clip)
-        self._bank.add(sentence, clip)
-        return clip
+        self._bank.add(sentence, clip if wanted.clips is None else wanted.clips.put(sentence.text, style, clip))

@@ -17,15 +17,15 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from asr_tts.recognizer.listener import ListeningPool
 from asr_tts.synthesizer.clips import ClipCache
-from commentary_llm.config import MatchConfig, StationConfig
 from commentary_llm.generation import GenerationRequest, Generator, SamplingParams
-from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
+from commentary_llm.generation.registry import BACKENDS, select_backend
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.device_turn import DeviceTurn
-from commentary_llm.ground.errors import ConfigError, EngineError
+from commentary_llm.ground.errors import BusyError, CommentaryError, ConfigError, EngineError
 from commentary_llm.ground.home import LLM_MODEL, clips_dir
-from commentary_llm.ground.metrics import Metrics
+from commentary_llm.ground.metrics import GroupMetrics
 from commentary_llm.ground.world import world
 from commentary_llm.session.build import Models, build_session
 from commentary_llm.session.events import Subscriber
@@ -34,7 +34,8 @@ from commentary_llm.session.lines import Work
 from commentary_llm.session.session import Session
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.work import ClauseQueue, CueQueue
-from commentary_llm.station.models import load_recognizer, load_voice, tensorrt_llm_config, torch_config
+from commentary_llm.settings import MatchConfig, StationConfig
+from commentary_llm.speech import load_recognizer, load_voice
 from commentary_llm.station.openers import OpenerMaker
 from commentary_llm.station.pools import Pools
 
@@ -70,8 +71,8 @@ class Station:
         """Puts ready models together and warms them up; `start` loads them. Openers' sound is kept in `clips`."""
         self.config = config
         self.generator, self.synthesizer, self.recognizer = generator, synthesizer, recognizer
-        self.metrics = Metrics()
-        self.metrics.labels["backend"] = generator.description
+        self.metrics = GroupMetrics()
+        self.metrics.choose("backend", generator.description)
         self._progress = progress
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -80,6 +81,7 @@ class Station:
         self._warm_up()
         self._cues = CueQueue(config.queue_capacity)
         self._clauses = ClauseQueue(_SPEECH_QUEUE)
+        self._listening = ListeningPool(recognizer) if recognizer is not None else None
         self._bank = SoundBank()
         self._openers = OpenerMaker(self._bank, synthesizer, clips, lambda: self._cues.busy_sessions > 0)
         self._pools = Pools(
@@ -102,17 +104,14 @@ class Station:
         station. Raises ConfigError, ArtifactError (with the command that rebuilds what is missing), RankLostError.
         """
         comm = world() if comm is None else comm
-        ranks = comm.size if comm is not None else 1
-        torch, engines = torch_config(config, ranks), tensorrt_llm_config(config, ranks)
-        choice = select_backend(config.backend, engines, comm)
-        if choice.name != "torch" and config.llm_sizes is not None:
-            raise ConfigError(f"llm_sizes is {config.llm_sizes!r}: the torch backend alone pads a model, not {choice}")
+        choice = select_backend(config.llm.backend, config.model_options, comm)
+        backend = BACKENDS.get(choice.name)
         if comm is not None and comm.rank > 0:
-            serve_generator(choice.name, torch, comm, engines=engines)
+            backend.serve(config.model_options, comm)
             raise SystemExit(0)
         progress("loading the language model")
         turn = DeviceTurn()
-        generator = open_generator(choice.name, torch, comm, engines=engines, turn=turn)
+        generator = backend.open(config.model_options, comm, turn)
         try:
             progress("loading the voice")
             synthesizer = load_voice(config, turn)
@@ -121,9 +120,9 @@ class Station:
                 progress("loading the recogniser")
                 recognizer = load_recognizer(config)
             progress("warming up")
-            clips = ClipCache(clips_dir(), synthesizer.identity)
+            clips = ClipCache(clips_dir())
             station = cls(config, generator, synthesizer, recognizer, clips=clips, progress=progress)
-            station.metrics.labels["backend_choice"] = str(choice)
+            station.metrics.choose("backend_choice", str(choice))
             return station
         except BaseException:
             generator.close()
@@ -145,9 +144,7 @@ class Station:
         made in the background, likeliest first; `wait_for_openers` makes it all before returning. Raises ConfigError
         when a match of that id is open, EngineError when the station is closed or a model is lost.
         """
-        if config.match is None:
-            raise ConfigError("there is no match to open; give match=MatchInfo(...), with both line-ups")
-        match_id = config.match.id
+        match_id = config.info.id
         with self._lock:
             self._raise_if_over()
             if match_id in self._sessions:
@@ -157,8 +154,10 @@ class Station:
             generator=self.generator,
             synthesizer=self.synthesizer,
             recognizer=self.recognizer,
+            listening=self._listening,
             sounds=self._bank,
-            examples=self.config.llm != LLM_MODEL,
+            metrics=self.metrics,
+            examples=self.config.llm.model != LLM_MODEL,
             startup_timeout_s=self.config.startup_timeout_s,
         )
         session, openers = build_session(
@@ -170,6 +169,7 @@ class Station:
             hearing=hearing,
             on_prepare=lambda: self._pools.wake_prepare(),
             closed=self._forget,
+            failed=self._look_at_model,
         )
         with self._lock:
             alone = not self._sessions
@@ -206,6 +206,8 @@ class Station:
             for session in self.sessions():
                 session.close(drain_s=drain_s)
             self._openers.close()
+            if self._listening is not None:
+                self._listening.close()
             self._pools.close()
         finally:
             self.generator.close()
@@ -219,12 +221,25 @@ class Station:
     def _candidates(self) -> int:
         """How many completions of one line there is room for while as many matches want one as do now."""
         lines = min(self.config.writers, max(1, self._cues.busy_sessions))
-        return max(1, self.config.max_batch // lines)
+        return max(1, self.config.llm.max_batch // lines)
 
     def _forget(self, session: Session) -> None:
         with self._lock:
             self._sessions.pop(session.match_id, None)
         self._openers.close_match(session.match_id)
+        self.metrics.close_match(session.match_id)
+
+    def _look_at_model(self, error: CommentaryError) -> None:
+        """A session's work has failed. Where the language model is lost, no other session can go on either."""
+        if not isinstance(error, EngineError):
+            return
+        try:
+            request = GenerationRequest(prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=1))
+            self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
+        except BusyError:
+            pass  # it has more to do than it takes: it lives
+        except (EngineError, TimeoutError):
+            self._fail(error)
 
     def _fail(self, error: EngineError) -> None:
         """No session can go on."""
@@ -242,7 +257,7 @@ class Station:
     def _warm_up(self) -> None:
         """Runs every stage once, so that no first cue pays for lazy set-up."""
         request = GenerationRequest(
-            prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.max_batch)
+            prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.llm.max_batch)
         )
         self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
         self.synthesizer.warm_up()

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from commentary_llm.config import EngineConfig
 
 from benchmarks.__main__ import main
 from benchmarks.engine import decode_batches
-from commentary_llm.config import EngineConfig
 
 
 def test_every_figure_is_there(small_sizes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,4 +42,4 @@ def test_batches_fit_the_slots_that_the_engine_opens(candidates: int) -> None:
     config = EngineConfig(device="cuda", candidates=candidates)
     batches = decode_batches(config)
     assert batches[:3] == [1, 2, 4]
-    assert max(batches) <= config.max_batch >= candidates
+    assert max(batches) <= config.station.llm.max_batch >= candidates

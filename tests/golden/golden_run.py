@@ -24,7 +24,6 @@ from unittest import mock
 
 from asr_tts.audio.crowd import CrowdNoise
 from commentary_llm.commands.runs import BED_RATE_HZ
-from commentary_llm.config import EngineConfig
 from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.outputs import CAPTIONS, SOUND, ReplayOutputs
 from commentary_llm.ends.sources import TrackerPort
@@ -40,6 +39,7 @@ from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import StreamTimes
 from commentary_llm.session.events import SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.settings import EngineConfig
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _WAIT_S = 120.0
@@ -79,8 +79,10 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     outputs, heard, answers = ReplayOutputs(folder, full_timeline=False), Heard(), Answers()
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
+    # Time stands still for the writer too: how fast the machine decodes must not show in where a line is cut.
+    still = mock.patch("commentary_llm.session.writer.perf_counter", return_value=0.0)
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
+    with still, patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
 
         def settle() -> None:
             assert engine.wait_idle(_WAIT_S), "the engine did not come to rest"

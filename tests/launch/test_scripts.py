@@ -18,6 +18,11 @@ TIMEOUT_S = 60
 
 FAKE_PYTHON = """#!/usr/bin/env bash
 if [[ $1 == -c || "$1 $2" == "-m pip" ]]; then exit 0; fi
+case "$*" in
+    *"--show-settings llm.backend,llm.model") printf '%s\\n' auto a-model; exit ;;
+    *"--show-settings serve.events,serve.audio,serve.pcm,serve.captions") printf '%s\\n' tcp:h:1 "" - ""; exit ;;
+    *"choices backends") printf '%s\\n' auto one another; exit ;;
+esac
 echo "python in $PWD: $*"
 """
 FAKE_MPIRUN = """#!/usr/bin/env bash

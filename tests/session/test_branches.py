@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.cue.buildup import outcome_of
 from commentary_llm.cue.cue import Cue
 from commentary_llm.engine import CommentaryEngine
@@ -22,6 +21,7 @@ from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
 from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.settings import EngineConfig
 from commentary_llm.station import Station
 
 WAIT_S = 10.0
@@ -82,7 +82,7 @@ class Show:
         config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
             config,
-            Station(config, self.generator, ScriptedSynthesizer()),
+            Station(config.station, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, lambda: self.stopped_s),
             subscribers=[self.sink],
         )

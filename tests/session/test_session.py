@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from session_fakes import RATE, ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import GenerationRequest
 from commentary_llm.ground.clock import StreamClock
@@ -23,6 +22,7 @@ from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.session.timeline import Segment
+from commentary_llm.settings import EngineConfig, StationConfig
 from commentary_llm.station import Station
 
 
@@ -61,7 +61,7 @@ class Stage:
         config = EngineConfig(match=info, candidates=2)
         self.engine = CommentaryEngine(
             config,
-            Station(config, self.generator, ScriptedSynthesizer()),
+            Station(config.station, self.generator, ScriptedSynthesizer()),
             clock=StreamClock(0.0, self.time),
             subscribers=[self.sink],
         )
@@ -354,7 +354,7 @@ def test_a_failing_model_fails_every_handle(small_match: MatchInfo) -> None:
 
     generator = Broken()
     config = EngineConfig(match=small_match)
-    engine = CommentaryEngine(config, Station(config, generator, ScriptedSynthesizer()))
+    engine = CommentaryEngine(config, Station(config.station, generator, ScriptedSynthesizer()))
     generator.broken = True
     with engine:
         handle = engine.submit(goal())
@@ -379,7 +379,7 @@ def test_late_news_is_still_news(stage: Callable[..., Stage]) -> None:
 
 def test_an_engine_needs_a_match() -> None:
     with pytest.raises(ConfigError, match="no match"):
-        CommentaryEngine(EngineConfig(), Station(EngineConfig(), ScriptedGenerator(), ScriptedSynthesizer()))
+        CommentaryEngine(EngineConfig(), Station(StationConfig(), ScriptedGenerator(), ScriptedSynthesizer()))
 
 
 def test_hearing_needs_a_recognizer(stage: Callable[..., Stage]) -> None:

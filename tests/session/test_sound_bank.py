@@ -43,23 +43,32 @@ def made(synthesizer: Counting, cache: ClipCache | None) -> tuple[SoundBank, lis
 
 def test_sounds_are_made_once_and_then_found(tmp_path: Path) -> None:
     first, second = Counting(), Counting()
-    bank, shares = made(first, ClipCache(tmp_path, "v"))
+    bank, shares = made(first, ClipCache(tmp_path))
     assert len(bank) == 3
     assert sorted(first.spoken) == sorted((s.text, style_for(Mood.HOT.excitement)) for s in SENTENCES)
     assert shares == pytest.approx([1 / 3, 2 / 3, 1.0])
-    assert len(made(second, ClipCache(tmp_path, "v"))[0]) == 3
+    assert len(made(second, ClipCache(tmp_path))[0]) == 3
     assert second.spoken == []
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_what_is_missing_or_damaged_alone_is_made_again(tmp_path: Path) -> None:
-    made(Counting(), ClipCache(tmp_path, "v"))
+    made(Counting(), ClipCache(tmp_path))
     lost, damaged, _ = sorted(tmp_path.iterdir())
     lost.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-1])
     synthesizer = Counting()
-    assert len(made(synthesizer, ClipCache(tmp_path, "v"))[0]) == 3
+    assert len(made(synthesizer, ClipCache(tmp_path))[0]) == 3
     assert len(synthesizer.spoken) == 2
+
+
+def test_an_opener_whose_clip_is_lost_later_is_not_there(tmp_path: Path) -> None:
+    bank, _ = made(Counting(), ClipCache(tmp_path))
+    assert bank.speech("Goal!", Mood.HOT) is not None
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert bank.speech("Goal!", Mood.HOT) is None
+    assert OpenerSentence("Goal!", Mood.HOT) not in bank  # a match that opens later has it made again
 
 
 def test_an_opener_is_its_sentences_with_a_pause_between() -> None:
