@@ -20,9 +20,8 @@ from benchmarks.feeds import FeedMaker
 from benchmarks.figures import AUDIBLE_BAR_MS, ENOUGH, READY_BAR_MS, URGENT_BAR_MS
 from benchmarks.harness import machine, print_rows, publish, steps
 from benchmarks.registry import Benchmark
+from benchmarks.settings import add_engine_options, engine_settings
 from benchmarks.station_runs import LEAST_MINUTES, StationRuns
-from commentary_llm.commands.cli import add_engine_options
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.ground.errors import CommentaryError, ConfigError
 from commentary_llm.ground.world import go_ahead
 from commentary_llm.station import Station
@@ -63,12 +62,14 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def run_matches(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     """Runs on every rank; rank 0 publishes the results. Raises CommentaryError."""
+    settings = engine_settings(args)
+    config = settings.engine_config().station
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
         comm.gather(os.getpid())
         with contextlib.suppress(SystemExit):  # raised when rank 0 closes the station
-            Station.start(EngineConfig.build(**engine_options(args)), comm=comm)
+            Station.start(config, comm=comm)
         return 0
     try:
         for name, least in (("attempts", 1), ("minutes", LEAST_MINUTES)):
@@ -78,7 +79,6 @@ def run_matches(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
             raise ConfigError(
                 f"--opening-minutes is {args.opening_minutes:g}, expected 0, or {LEAST_MINUTES:g} or more"
             )
-        config = EngineConfig.build(**engine_options(args))
         maker = FeedMaker(args.feed_seed)
         feeds = [maker.feed(max(args.minutes, args.opening_minutes)) for _ in range(max(args.counts))]
     except CommentaryError:
@@ -94,12 +94,12 @@ def run_matches(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         "minutes": args.minutes,
         "feed_seed": args.feed_seed,
         "bars_ms": {"first_ready": READY_BAR_MS, "first_audible": AUDIBLE_BAR_MS, "urgent": URGENT_BAR_MS},
-        "config": config.model_dump(exclude={"match"}, mode="json"),
+        "config": settings.engine_config().groups.model_dump(mode="json"),
         "counts": {},
         "batching_gain": None,
     }
     with Station.start(config, comm=comm, progress=steps(console)) as station:
-        runs = StationRuns(station, config, pids or [], console)
+        runs = StationRuns(station, settings.match, pids or [], console)
         for count in args.counts:
             found = runs.measure(feeds[:count], args.minutes, args.attempts)
             results["counts"][str(count)] = found
@@ -117,8 +117,8 @@ def run_matches(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
                 station.generator,
                 matches=len(feeds),
                 lines=lines,
-                candidates=config.candidates,
-                together=max(1, config.max_batch // lines),
+                candidates=settings.match.candidates,
+                together=max(1, config.llm.max_batch // lines),
                 seconds=args.batching_seconds,
             )
             results["batching_gain"] = results["batching"]["gain"]

@@ -16,10 +16,10 @@ from benchmarks.figures import CueSeen, beside, figures
 from benchmarks.harness import cpu_seconds, idle_probe, inside_probe, memory_mb, thread_count
 from benchmarks.listener import Listening
 from benchmarks.load import LoadGenerator, OnAirMatch, seen
-from commentary_llm.config import EngineConfig
 from commentary_llm.ends.on_air import OnAir
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.settings import MatchConfig, MatchSettings
 from commentary_llm.station import Station
 
 _DRAIN_S = 20.0  # for lines that are still being said when the feeds end
@@ -29,13 +29,18 @@ _LOOK_S = 0.1
 _OWN_THREADS = ("on-air", "probe", "opening")  # names of the benchmark's own threads
 
 
-def open_match(station: Station, config: EngineConfig, feed: Feed, number: int) -> OnAirMatch:
+def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfig:
+    """What a feed's match is opened with: draws of its own."""
+    return MatchConfig(info=feed.info, **{**settings.model_dump(), "seed": settings.seed + number})
+
+
+def open_match(station: Station, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
     """Opens a match on the station, with a listener that plays in real time."""
     clock = StreamClock()
     listening = Listening(station.synthesizer.sample_rate_hz)
     player = OnAir(clock, listening, listening.block)
     session = station.open(
-        config.model_copy(update={"match": feed.info, "seed": config.seed + number}),
+        match_config(settings, feed, number),
         clock=clock,
         subscribers=(listening, player),
     )
@@ -54,7 +59,7 @@ class StationRuns:
     """Runs of one station with different numbers of matches."""
 
     station: Station
-    config: EngineConfig
+    settings: MatchSettings  # of every match
     pids: Sequence[int]  # of the ranks
     console: Console
     quiet_s: float = 10.0  # of a run before another match opens
@@ -72,11 +77,12 @@ class StationRuns:
 
     def _open(self, feeds: Sequence[Feed]) -> list[OnAirMatch]:
         """All of them on the air, the sound of their openers ready."""
-        for feed in feeds[self.voiced :]:
+        while self.voiced < len(feeds):
             self.console.print(f"voicing the openers of match {self.voiced + 1}")
-            self.station.open(self.config.model_copy(update={"match": feed.info}), wait_for_openers=True).close()
+            config = match_config(self.settings, feeds[self.voiced], self.voiced)
+            self.station.open(config, wait_for_openers=True).close()
             self.voiced += 1
-        matches = [open_match(self.station, self.config, feed, number) for number, feed in enumerate(feeds)]
+        matches = [open_match(self.station, self.settings, feed, number) for number, feed in enumerate(feeds)]
         while any(self.station.openers_ready_s(feed.info.id) is None for feed in feeds):
             time.sleep(_LOOK_S)
         return matches
@@ -118,7 +124,7 @@ class StationRuns:
                 return
             opened_s.append(perf_counter())
             try:
-                match = open_match(self.station, self.config, another, len(feeds))
+                match = open_match(self.station, self.settings, another, len(feeds))
             except CommentaryError as error:
                 failed.append(error)
                 return

@@ -14,7 +14,7 @@ from benchmarks.feeds import FeedMaker
 from benchmarks.harness import memory_mb
 from benchmarks.matches import memory_per_match
 from benchmarks.station_runs import StationRuns
-from commentary_llm.config import EngineConfig
+from commentary_llm.settings import MatchSettings, StationConfig
 from commentary_llm.station import Station
 
 MINUTES = 0.06
@@ -22,9 +22,8 @@ MINUTES = 0.06
 
 @pytest.fixture
 def runs() -> StationRuns:
-    config = EngineConfig(candidates=2)
-    station = Station(config, ScriptedGenerator(), ScriptedSynthesizer())
-    return StationRuns(station, config, [os.getpid()], Console(stderr=True), quiet_s=0.2)
+    station = Station(StationConfig(), ScriptedGenerator(), ScriptedSynthesizer())
+    return StationRuns(station, MatchSettings(candidates=2), [os.getpid()], Console(stderr=True), quiet_s=0.2)
 
 
 def test_every_figure_of_two_matches_is_there(runs: StationRuns) -> None:
