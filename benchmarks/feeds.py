@@ -179,7 +179,8 @@ class _DensePlay(Passages):
     def emit(self, kind: EventType, after_s: float = 0.0, **fields: object) -> MatchEvent:
         sudden = kind in _SUDDEN or fields.get("card") in (CardType.RED, CardType.SECOND_YELLOW)
         if sudden and fields.get("situation") is not Situation.PENALTY and self.chance(_SUDDEN_SHARE):
-            self._due_s = min(self._due_s, self._last_told_s + self.rng.uniform(*_SUDDEN_S))
+            soon_s = max(self._last_told_s + self.rng.uniform(*_SUDDEN_S), (self._told - 1) * _GRID_S)
+            self._due_s = min(self._due_s, soon_s)
         event = super().emit(kind, after_s, **fields)
         self._last_s = self._kicked_off_s + event.elapsed_s
         self.timed.append((self._last_s, event))
