@@ -12,13 +12,14 @@ from checkpoints.finetune.grammar import Form, fitting, slots_of
 from checkpoints.finetune.grammar_slots import all_slots
 from commentary_llm.cue.cue import Cue, Urgency
 from commentary_llm.cue.facts import Facts
+from commentary_llm.ground.text import fold
 from commentary_llm.language.en.choice import repeats_opener
 from commentary_llm.language.en.clauses import ClauseSplitter
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import LineHistory
 from commentary_llm.language.en.personas import Persona
 from commentary_llm.language.en.templates.grammar import sections
-from commentary_llm.language.en.tokens import fold, normalize_line
+from commentary_llm.language.en.tokens import normalize_line
 
 _OWN_SHARE = 0.75  # of whole lines from this grammar, the rest from the engine's templates
 _SECOND_SHARE = 0.3  # of short continuations that get another
@@ -164,7 +165,7 @@ class LineDrawer:
 def _interest(form: Form) -> float:
     """Less for score and clock where they are no news: they sound the same at every event."""
     news = any(
-        kind in form.condition for kind in ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
+        kind in form.condition.text for kind in ("goal", "kick", "half_time", "period", "starts", "match_over", "var")
     )
     if news or "blind_listener" in form.styles:
         return 1.0

@@ -11,7 +11,7 @@ from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
 from commentary_llm.language.en.history import LineHistory
@@ -50,11 +50,10 @@ def narrate(match: SyntheticMatch, speaker: Persona, rng: random.Random) -> list
     """Every cue of the match with its opener and the continuation drawn for it."""
     drawer, book, said, told = LineDrawer(speaker, rng), OpenerBook(match.info), LineHistory(), []
     for cue in paced_cues(match):
-        facts = facts_of(cue.event, cue.state)
-        hints = hints_of(facts)
-        shown = event_line(cue.event, cue.state) + hint_text(hints)
+        hints = hints_of(cue.facts)
+        shown = event_line(cue.facts) + hint_text(hints)
         opener = book.choose(cue)
-        line = drawer.draw(cue, visible(facts, hints, shown), shown, said, opener)
+        line = drawer.draw(cue, visible(cue.facts, hints, shown), shown, said, opener)
         told.append(Told(cue, opener, line))
         said.add(told[-1].text, match_seconds(cue.event))
     return told

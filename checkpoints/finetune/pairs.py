@@ -34,7 +34,7 @@ from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
 from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import models_dir
@@ -206,16 +206,15 @@ class _Maker:
     def make(self, cue: Cue) -> tuple[str, str, str] | None:
         """Text of the prompt, target and opener; None where the grammar has no line."""
         rng = self._rng
-        facts = facts_of(cue.event, cue.state)
-        hints = hints_of(facts) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
+        hints = hints_of(cue.facts) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
         opener = self._openers.choose(cue) if rng.random() < _OPENER_SHARE else ""
         said = self.said.last(1) if rng.random() < _SAID_SHARE else []
         heard = heard_text(self._match, rng) if rng.random() < _HEARD_SHARE else ""
         text = self._builder.text(cue, said, heard, hints, opener)
         # What found no room in the prompt is not known to the model.
         seen = tuple(hint for hint in hints if hint.text in text.partition("Also: ")[2])
-        shown = event_line(cue.event, cue.state) + hint_text(seen)
-        line = self._drawer.draw(cue, visible(facts, seen, shown), shown, self.said, opener)
+        shown = event_line(cue.facts) + hint_text(seen)
+        line = self._drawer.draw(cue, visible(cue.facts, seen, shown), shown, self.said, opener)
         if line is None:
             return None
         return text, f" {line}" if opener else line, opener

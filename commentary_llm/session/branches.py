@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from asr_tts.interfaces import AudioChunk, Synthesizer
 from commentary_llm.cue.buildup import BuildUp, Outcome, build_up_of
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of
 from commentary_llm.generation import GenerationHandle, GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.metrics import Metrics
 from commentary_llm.language.en.choice import Room
@@ -228,7 +227,7 @@ class Branches:
 
     def _write(self, cue: Cue) -> tuple[list[str], int]:
         """The sentences of the best true candidate, none when interrupted; and how many tokens all of them took."""
-        fitting = self._openers.fitting(cue, facts_of(cue.event, cue.state))
+        fitting = self._openers.fitting(cue)
         # The real event gets an opener of its own; this one makes the model go on from one.
         opener = next((text for _, text in fitting), "")
         request = GenerationRequest(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
 from commentary_llm.cue.buildup import outcome_of
-from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import FinishReason, GenerationRequest, TokenChunk
 from commentary_llm.ground.clock import StreamClock
@@ -222,7 +223,7 @@ def test_whatever_follows_no_wrong_branch_is_heard(
                 continue
             assert record.branch == outcome_of(came)
             words = record.text.removeprefix(record.opener).strip()
-            cue = Cue(came, made.engine.match.state, 3, "", 20.0, 24, True, 0.5)  # type: ignore[arg-type]
+            cue = Cue(facts_of(came, made.engine.match.state), Urgency.URGENT, "", 20.0, 24, True, 0.5)
             assert gate.check(words, cue, context=record.opener).ok, (record.text, came)
     finally:
         made.engine.close(drain_s=0)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
 from commentary_llm.generation import FinishReason, TokenChunk
 from commentary_llm.language.en.choice import Room
 from commentary_llm.language.en.gate import FactGate
@@ -20,7 +21,7 @@ from commentary_llm.session.candidates import Candidate, best_of
 def cue(small_match: MatchInfo) -> Cue:
     event = MatchEvent(event_id="g", type=EventType.GOAL, period=1, elapsed_s=600, team="h", player="h4")
     state = Match(small_match).accept(event).state_after
-    return Cue(event, state, Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
+    return Cue(facts_of(event, state), Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
 
 
 def candidate(cue: Cue, text: str, room: Room | None = None, *, nats: float = -0.1, number: int = 1) -> Candidate:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
 from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams, TokenChunk
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.history import LineHistory
@@ -60,7 +61,9 @@ def whole(candidate: int, text: str, nats: float) -> TokenChunk:
 @pytest.fixture
 def cue(small_match: MatchInfo) -> Cue:
     event = MatchEvent(event_id="g", type=EventType.GOAL, period=1, elapsed_s=600, team="h", player="h4")
-    return Cue(event, Match(small_match).accept(event).state_after, Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
+    return Cue(
+        facts_of(event, Match(small_match).accept(event).state_after), Urgency.URGENT, "goal", 20.0, 24, False, 0.8
+    )
 
 
 def written(cue: Cue, handle: Handle, opener: str = "", **fields: Any) -> tuple[list[str], CueJob, LineHistory]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts import Facts, check_declared
 from commentary_llm.language.en.names import name_book
 from commentary_llm.match import EventType, ShotOutcome
 
@@ -30,6 +30,9 @@ class Hint:
 
     text: str
     flags: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_declared(self.flags, f"hint {self.text!r}")
 
 
 def hints_of(facts: Facts) -> tuple[Hint, ...]:

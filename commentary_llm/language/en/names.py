@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
+from commentary_llm.cue.facts.keys import Key, player_key, team_key
 from commentary_llm.language.en.tokens import Token, words_of
 from commentary_llm.match import MatchInfo, Player, Team
 
@@ -74,20 +75,13 @@ _CLUB_WORDS = frozenset(
 
 _NOT_IN_KNOWN = _CLUB_WORDS - {"club", "ac", "as", "bk"} | {"women", "womens", "w"}
 
-Key = str  # "p:<player id>", "t:<team id>", "c:<name>" coach or referee, "x:<name>" venue or competition
-
-
-def player_key(player_id: str) -> Key:
-    return f"p:{player_id}"
-
-
-def team_key(team_id: str) -> Key:
-    return f"t:{team_id}"
-
 
 @dataclass(frozen=True)
 class NameBook:
-    """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up."""
+    """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up.
+
+    Beside players and teams (see `cue.facts.keys`): "c:<name>" coach or referee, "x:<name>" venue or competition.
+    """
 
     aliases: dict[tuple[str, ...], frozenset[Key]]
     longest: int
@@ -247,7 +241,7 @@ class _KnownTeam:
 def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
     """`team_names.txt` by the folded words of each team."""
     known = {}
-    for line in (files(__package__) / "team_names.txt").read_text(encoding="utf-8").splitlines():
+    for line in (Path(__file__).parent / "team_names.txt").read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         names, people, nicknames = (part.strip() for part in line.split("|"))

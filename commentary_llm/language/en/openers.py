@@ -16,12 +16,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.cue.facts import Facts, facts_of
 from commentary_llm.language.en.clauses import ClauseSplitter
 from commentary_llm.language.en.names import called, name_book
 from commentary_llm.language.en.templates.grammar import Form, Section, read_sections
@@ -47,7 +46,7 @@ class OpenerSentence:
 @lru_cache(maxsize=1)
 def opener_sections() -> tuple[Section, ...]:
     """All bundled sections, likeliest first, read once."""
-    return tuple(read_sections(files(__package__) / "openers.txt"))
+    return tuple(read_sections(Path(__file__).parent / "openers.txt", frozenset(Mood)))
 
 
 def sentences_of(opener: str) -> tuple[str, ...]:
@@ -73,9 +72,8 @@ class OpenerBook:
         '' for an event that has none: the director speaks of none such.
         """
         rng = random.Random(f"{self._seed}:{cue.event.event_id}")
-        facts = facts_of(cue.event, cue.state)
         best: tuple[tuple[float, ...], Form, str] | None = None
-        for form, text in self.fitting(cue, facts):
+        for form, text in self.fitting(cue):
             rank = (
                 self._last.index(form.pattern) + 1 if form.pattern in self._last else 0,
                 len(self._said & _word_pairs(text)),
@@ -92,12 +90,12 @@ class OpenerBook:
         self._last = [*self._last, form.pattern][-_JUST_USED:]
         return text
 
-    def fitting(self, cue: Cue, facts: Facts) -> Iterator[tuple[Form, str]]:
+    def fitting(self, cue: Cue) -> Iterator[tuple[Form, str]]:
         """Every line that is true of `cue` in its mood, with its words."""
-        slots = self._slots(cue, facts)
+        slots = self._slots(cue)
         mood = mood_of(cue.excitement).value
         for section in opener_sections():
-            if mood in section.styles and facts.holds(section.condition):
+            if mood in section.styles and cue.facts.holds(section.condition):
                 for form in section.forms:
                     if form.slots <= slots.keys():
                         yield (
@@ -137,7 +135,7 @@ class OpenerBook:
         for value, rank in values:
             yield sentence.replace(slot[0], value), rank
 
-    def _slots(self, cue: Cue, facts: Facts) -> dict[str, str]:
+    def _slots(self, cue: Cue) -> dict[str, str]:
         event = cue.event
         people = {"p": event.player, "s": event.player, "keeper": event.goalkeeper, "on": event.player_on}
         if event.type is EventType.SUBSTITUTION:
@@ -150,7 +148,7 @@ class OpenerBook:
             if player is not None and _may_fill(slot, cue.state.player(player))
         }
         for slot, role in _SIDES.items():
-            for key in facts.roles.get(role, ()):
+            for key in cue.facts.roles.get(role, ()):
                 if key.startswith("t:"):
                     slots[slot] = called(cue.state.team(key[2:]))
         if event.minutes_added is not None and event.minutes_added in _MINUTES:

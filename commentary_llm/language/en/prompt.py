@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import Hint, hint_text, hints_of
@@ -105,10 +104,10 @@ class PromptBuilder:
         Event line and opener are always there. Hints, the end of what was said and what was heard follow in this order
         as far as `limit_tokens` allows.
         """
-        line = event_line(cue.event, cue.state)
+        line = event_line(cue.facts)
         end = self._suffix + opener.rstrip()
         if hints is None:
-            hints = hints_of(facts_of(cue.event, cue.state))
+            hints = hints_of(cue.facts)
         shown: tuple[Hint, ...] = ()
         for hint in hints:
             if self._fits(line + hint_text((*shown, hint)) + end):

@@ -124,11 +124,10 @@ def test_every_target_passes_the_gate_clause_by_clause(plain_chat: None, with_op
         match = simulate(seed)
         drawer, book = LineDrawer(persona(speaker), random.Random(seed)), OpenerBook(match.info)
         for cue in random.Random(seed).sample(list(_cues(match)), 60):
-            facts = facts_of(cue.event, cue.state)
-            hints = hints_of(facts)
-            shown = event_line(cue.event, cue.state) + hint_text(hints)
+            hints = hints_of(cue.facts)
+            shown = event_line(cue.facts) + hint_text(hints)
             opener = book.choose(cue) if with_opener else ""
-            line = drawer.draw(cue, visible(facts, hints, shown), shown, LineHistory(), opener)
+            line = drawer.draw(cue, visible(cue.facts, hints, shown), shown, LineHistory(), opener)
             if line is None:
                 continue
             drawn += 1
@@ -208,8 +207,7 @@ def test_grammar_is_well_formed() -> None:
 
 def test_every_cue_of_a_match_has_forms_of_both_kinds() -> None:
     for cue in _cues(simulate(11)):
-        facts = facts_of(cue.event, cue.state)
-        found = fitting(visible(facts, (), event_line(cue.event, cue.state)), frozenset({"neutral"}))
+        found = fitting(visible(cue.facts, (), event_line(cue.facts)), frozenset({"neutral"}))
         assert {form.part for form in found} >= {"", "~"}, cue.event
 
 
@@ -220,9 +218,9 @@ def test_hints_let_be_said_what_they_show() -> None:
         facts = facts_of(event, state)
         hints = hints_of(facts)
         if event.type is EventType.CARD and any("foul on" in hint.text for hint in hints):
-            line = event_line(event, state) + hint_text(hints)
+            line = event_line(facts) + hint_text(hints)
             assert "has_fouled" in visible(facts, hints, line).flags
-            assert "has_fouled" not in visible(facts, (), event_line(event, state)).flags
+            assert "has_fouled" not in visible(facts, (), event_line(facts)).flags
             shown += 1
     assert shown
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from script_helpers import cues_of
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import Condition, match_seconds
 from commentary_llm.language.en.gate import Cause, FactGate
 from commentary_llm.language.en.history import LineHistory
 from commentary_llm.language.en.names import name_book
@@ -29,7 +29,7 @@ WRITTEN = [(cue, line) for cue in CUES for line in list(TemplateWriter(LineHisto
 def test_a_line_with_a_player_swapped_never_passes(written: tuple, rng: random.Random) -> None:
     cue, line = written
     book = name_book(cue.state.info)
-    involved = {key[2:] for keys in facts_of(cue.event, cue.state).roles.values() for key in keys}
+    involved = {key[2:] for keys in cue.facts.roles.values() for key in keys}
     named = [player for player in involved if book.surnames.get(player, "\0") in line.text]
     others = sorted(set(book.surnames) - involved)
     if not named:
@@ -82,12 +82,11 @@ def test_lines_about_other_events_never_pass() -> None:
     """Every line of the bundle on every event of another kind: what did not happen is not said."""
     passed = []
     for cue in CUES[::2]:
-        facts = facts_of(cue.event, cue.state)
-        slots = fill_slots(cue, facts, random.Random(1))
+        slots = fill_slots(cue, cue.facts, random.Random(1))
         slots.setdefault("p", slots.get("off", slots["home"]))
         for section in sections():
             condition = OUTCOMES.get(section.name.split(".")[0])
-            if condition is None or facts.holds(condition):
+            if condition is None or cue.facts.holds(Condition.parse(condition, "OUTCOMES")):
                 continue
             for form in section.forms:
                 if form.slots <= slots.keys():

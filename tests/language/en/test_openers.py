@@ -16,7 +16,6 @@ from script_helpers import cue_for, cues_of
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.cue.facts import facts_of
 from commentary_llm.ground.errors import InputError
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.openers import OpenerBook, OpenerSentence, sentences_of
@@ -40,7 +39,7 @@ FINAL = read_jsonl(builtin_match_path())
 
 def check_all(book: OpenerBook, cue: Cue, ready: frozenset[OpenerSentence]) -> None:
     """Every line that may open `cue` passes the gate and is made of sentences that are ready."""
-    lines = [text for _, text in book.fitting(cue, facts_of(cue.event, cue.state))]
+    lines = [text for _, text in book.fitting(cue)]
     assert lines, (cue.event, cue.excitement)
     for line in lines:
         verdict = GATE.check(line, cue)

@@ -31,7 +31,7 @@ def test_prefix_is_stable_and_text_short(render: object, final_cues: dict[str, C
     assert "Argentina against France" in builder.prefix
     for cue in cues:
         text = builder.text(cue, ["What a save from Lloris!", "Corner to Argentina."], "goal for argentina")
-        assert event_line(cue.event, cue.state) in text
+        assert event_line(cue.facts) in text
         assert len(text.split()) < 48
         assert builder.prefix + text == builder.prefix + builder.text(
             cue, ["What a save from Lloris!", "Corner to Argentina."], "goal for argentina"
@@ -64,7 +64,7 @@ def test_every_cue_costs_fewer_tokens_than_the_limit(final_cues: dict[str, Cue])
             text = builder.text(cue, said, "and the goal for argentina number ten lionel messi", opener=opener)
             assert count(text) < LIMIT_TOKENS
             assert count(builder.prefix + text) == count(builder.prefix) + count(text)
-            assert event_line(cue.event, cue.state) in text
+            assert event_line(cue.facts) in text
             with_said += "Said:" in text
     assert with_said > len(final_cues)  # of twice as many prompts
 
@@ -110,7 +110,7 @@ def test_examples_name_nobody_of_the_match(final_cues: dict[str, Cue]) -> None:
     ],
 )
 def test_describe(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
-    assert describe(final_cues[event_id].event, final_cues[event_id].state) == text
+    assert describe(final_cues[event_id].facts) == text
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_describe(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
     ],
 )
 def test_event_line(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
-    assert event_line(final_cues[event_id].event, final_cues[event_id].state) == text
+    assert event_line(final_cues[event_id].facts) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def test_every_line_is_true_on_rare_events(small_match: MatchInfo) -> None:
     for cue in cues:
         line = writer.write(cue)
         # When all forms are used up the plain statement stands in; it is data, not commentary.
-        assert line == describe(cue.event, cue.state) or GATE.check(line, cue).ok, line
+        assert line == describe(cue.facts) or GATE.check(line, cue).ok, line
         history.add(line, match_seconds(cue.event))
 
 
@@ -185,7 +186,7 @@ def test_one_event_many_times_over_still_varies(final_cues: dict[str, Cue]) -> N
 
 def test_words_fit_and_choice_is_seeded(final_cues: dict[str, Cue]) -> None:
     for cue in final_cues.values():
-        short = Cue(**{**vars(cue), "max_words": 10})
+        short = replace(cue, max_words=10)
         lines = list(TemplateWriter(LineHistory(), seed=1).lines(short))
         assert all(len(line.text.split()) <= 10 for line in lines)
         assert [line.text for line in lines] == [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts.keys import Key
 from commentary_llm.language.en.gate.lexicon import Lexicon
 from commentary_llm.language.en.gate.numbers import read_number
 from commentary_llm.language.en.gate.reading import OBJECT_PRONOUNS, STOPS, Item, Reading
 from commentary_llm.language.en.gate.verdict import Cause, Refused
-from commentary_llm.language.en.names import Key, NameBook, name_book
+from commentary_llm.language.en.names import NameBook, name_book
 from commentary_llm.language.en.tokens import Token, tokenize
 
 _KEEPERS = frozenset({"keeper", "goalkeeper"})

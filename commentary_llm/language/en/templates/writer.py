@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import Facts, facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
 from commentary_llm.language.en.choice import repeats_opener
 from commentary_llm.language.en.clauses import ClauseSplitter
 from commentary_llm.language.en.describe import describe
@@ -63,7 +63,7 @@ class TemplateWriter:
             for form in filter(None, (line.form, line.tail)):
                 self._used_at[form.pattern] = now_s
             return text
-        return "" if opener else describe(cue.event, cue.state)
+        return "" if opener else describe(cue.facts)
 
     def _said(self, text: str, opener: str, now_s: float) -> bool:
         return any(self._history.said_whole(line, now_s) for line in {text, f"{opener} {text}".strip()})
@@ -71,9 +71,8 @@ class TemplateWriter:
     def lines(self, cue: Cue) -> Iterator[TemplateLine]:
         """All lines that fit the cue, best first; each form once."""
         rng = random.Random(f"{self._seed}:{cue.event.event_id}")
-        facts = facts_of(cue.event, cue.state)
-        slots = fill_slots(cue, facts, rng)
-        fitting = [section for section in sections() if self._fits(section, facts, cue)]
+        slots = fill_slots(cue, cue.facts, rng)
+        fitting = [section for section in sections() if self._fits(section, cue)]
         tails = [form for section in fitting if section.is_tail for form in section.forms]
         bodies = [form for section in fitting if not section.is_tail for form in section.forms]
         now_s = match_seconds(cue.event)
@@ -88,14 +87,14 @@ class TemplateWriter:
             else:
                 yield TemplateLine(f"{text} {self._finish(tail.text.format_map(slots))}", form, tail)
 
-    def _fits(self, section: Section, facts: Facts, cue: Cue) -> bool:
+    def _fits(self, section: Section, cue: Cue) -> bool:
         excitement = cue.excitement * self._persona.excitement
         styles = {self._persona.name}
         if excitement >= _HOT:
             styles.add("hot")
         if excitement <= _CALM:
             styles.add("calm")
-        return section.styles <= styles and facts.holds(section.condition)
+        return section.styles <= styles and cue.facts.holds(section.condition)
 
     def _rank(self, forms: list[Form], rng: random.Random, now_s: float) -> list[Form]:
         """Weighted random order (Efraimidis and Spirakis 2006); forms used long ago or never come first."""
