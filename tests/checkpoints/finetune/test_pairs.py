@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoints.finetune import pairs as pairs_module
+from checkpoints.finetune.cultures import CULTURES
 from checkpoints.finetune.grammar import fitting, forms, slots_of
 from checkpoints.finetune.grammar_hints import visible
 from checkpoints.finetune.grammar_lines import LineDrawer, _telling
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from checkpoints.finetune.matches_lineups import make_info
-from checkpoints.finetune.names import CULTURES, NameMaker, is_held_out
+from checkpoints.finetune.names import NameMaker, is_held_out
 from checkpoints.finetune.narration import narrate
 from checkpoints.finetune.pairs import Recipe, cue_of, main, pairs_of_match
 from commentary_llm.cue.facts import facts_of
