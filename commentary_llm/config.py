@@ -6,11 +6,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
-from commentary_llm.language.en.personas import PERSONAS
+from commentary_llm.language.registry import DEFAULT_LANGUAGE, language, languages
 from commentary_llm.match import MatchInfo
 
 
@@ -52,7 +52,8 @@ class EngineConfig(BaseModel):
     )
     listen: bool = Field(default=False, description="load the recogniser; needed for stadium audio")
 
-    persona: str = Field(default="excited", description="how it talks, a name of `script.personas`")
+    language: str = Field(default=DEFAULT_LANGUAGE, description="what it speaks: a folder of `commentary_llm.language`")
+    persona: str = Field(default="excited", description="how it talks, one of the language's personas")
     few_shot: bool | None = Field(
         default=None, description="show the model examples first; by default unless it was trained on these prompts"
     )
@@ -73,11 +74,18 @@ class EngineConfig(BaseModel):
     queue_capacity: int = Field(default=8, ge=1, le=256, description="cues waiting for words")
     startup_timeout_s: float = Field(default=120.0, gt=0, description="for the warm-up of each stage")
 
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, code: str) -> str:
+        if code not in languages():
+            raise ValueError(f"expected one of {', '.join(languages())}")
+        return code
+
     @field_validator("persona")
     @classmethod
-    def _known_persona(cls, name: str) -> str:
-        if name not in PERSONAS:
-            raise ValueError(f"expected one of {', '.join(PERSONAS)}")
+    def _known_persona(cls, name: str, info: ValidationInfo) -> str:
+        if "language" in info.data and name not in (known := language(info.data["language"]).personas):
+            raise ValueError(f"expected one of {', '.join(known)}")
         return name
 
     @property

@@ -36,12 +36,7 @@ from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.home import LLM_MODEL, clips_dir, llm_engines_dir, models_dir, shards_dir, speech_graphs_dir
 from commentary_llm.ground.metrics import Metrics
 from commentary_llm.ground.world import world
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
-from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.personas import persona
-from commentary_llm.language.en.prompt import PromptBuilder
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.language.registry import language
 from commentary_llm.match import MatchEvent
 from commentary_llm.match.match import Match
 from commentary_llm.session.branches import Branches
@@ -102,8 +97,6 @@ class CommentaryEngine:
         self.match = Match(config.match)
         self._listener: Listener | None = None
         self._hearing: Hearing = Silence()
-        speaker = persona(config.persona)
-        history = LineHistory(WHOLE_MATCH_S)
         sampling = SamplingParams(
             max_new_tokens=config.max_new_tokens,
             temperature=config.temperature,
@@ -114,23 +107,20 @@ class CommentaryEngine:
             candidates=config.candidates,
         )
         few_shot = config.llm != LLM_MODEL if config.few_shot is None else config.few_shot
-        prompts = PromptBuilder(
-            generator.chat, config.match, speaker, examples=few_shot, count_tokens=generator.count_tokens
+        spoken = language(config.language).open(
+            config.match,
+            persona=config.persona,
+            seed=config.seed,
+            chat=generator.chat,
+            count_tokens=generator.count_tokens,
+            examples=few_shot,
         )
-        gate = FactGate()
-        writer = LineWriter(
-            generator,
-            prompts,
-            gate,
-            TemplateWriter(history, speaker, config.seed),
-            history,
-            sampling,
-            TextBudget(),
-        )
+        gate, prompts, history = spoken.gate, spoken.prompts, spoken.history
+        writer = LineWriter(generator, prompts, gate, spoken.templates, history, sampling, TextBudget())
         self._warm_up(prompts.prefix, sampling)
-        openers = OpenerBook(config.match, config.seed)
         bank = prepare_sounds(
-            openers.inventory() if config.prepare else (),
+            spoken.openers.inventory() if config.prepare else (),
+            spoken.rules,
             synthesizer,
             clips,
             lambda share: progress(f"making openers, {share:.0%}"),
@@ -147,12 +137,12 @@ class CommentaryEngine:
         timeline = SpeechTimeline(
             self.clock.now_s, lambda segment: self.events.publish(SegmentPlaced(match_id, segment))
         )
-        ahead = (generator, synthesizer, prompts, gate, history, openers, sampling, self.metrics)
+        ahead = (generator, synthesizer, prompts, gate, history, spoken.openers, sampling, self.metrics)
         branches = Branches(*ahead, enabled=config.prepare)
         self._flow = Flow(
             match=self.match,
             director=Director(),
-            openers=openers,
+            openers=spoken.openers,
             writer=writer,
             speaker=Speaker(synthesizer, timeline, bank, self.events, match_id),
             timeline=timeline,

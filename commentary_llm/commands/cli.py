@@ -13,7 +13,7 @@ from pathlib import Path
 from commentary_llm.config import EngineConfig
 from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, ExitCode, InputError
 from commentary_llm.ground.world import world
-from commentary_llm.language.en.personas import PERSONAS
+from commentary_llm.language.registry import DEFAULT_LANGUAGE, language, languages
 from commentary_llm.match.feeds.providers import PROVIDERS
 
 
@@ -43,7 +43,8 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
         ("llm", "language model, by its name in the cache"),
         ("asr", "speech recogniser, by name or folder"),
         ("tts", "voice, likewise"),
-        ("persona", f"how it talks: {', '.join(PERSONAS)}"),
+        ("language", f"what it speaks: {', '.join(languages())}"),
+        ("persona", f"how it talks: {', '.join(language(DEFAULT_LANGUAGE).personas)}"),
         ("candidates", "completions decoded at once for each cue"),
         ("temperature", "0 is greedy"),
         ("seed", "random seed of the model's draws, of openers and templates"),
@@ -187,15 +188,15 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     comm = world()
-    if comm is not None and comm.Get_rank() > 0:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            args = _parser().parse_args(argv)  # rank 0 prints help and complaints, once
-    else:
-        args = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
-    )
     try:
+        if comm is not None and comm.Get_rank() > 0:
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+                args = _parser().parse_args(argv)  # rank 0 prints help and complaints, once
+        else:
+            args = _parser().parse_args(argv)
+        logging.basicConfig(
+            level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+        )
         if args.command == "replay":
             from commentary_llm.commands.replay import run_replay
 

@@ -17,7 +17,7 @@ from commentary_llm.cue.director import Decision, Director, SpeechStatus
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, EngineError
 from commentary_llm.ground.metrics import Metrics
-from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.contract import Openers
 from commentary_llm.match import EventType, MatchEvent
 from commentary_llm.match.match import Accepted, Arrival, Match
 from commentary_llm.session.branches import Branches
@@ -67,7 +67,7 @@ class Flow:
         self,
         match: Match,
         director: Director,
-        openers: OpenerBook,
+        openers: Openers,
         writer: LineWriter,
         speaker: Speaker,
         timeline: SpeechTimeline,

@@ -15,7 +15,8 @@ from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.language.en.openers import OpenerSentence, sentences_of
+from commentary_llm.cue.wording import TextRules, clauses_of
+from commentary_llm.language.contract import OpenerSentence
 
 _MOST_THREADS = 8
 
@@ -40,8 +41,10 @@ class PreparedSpeech:
 class SoundBank:
     """Clips by sentence and mood. Read-only once made; safe to share between threads."""
 
-    def __init__(self, clips: Mapping[OpenerSentence, Clip]) -> None:
+    def __init__(self, clips: Mapping[OpenerSentence, Clip], rules: TextRules) -> None:
+        """`rules`: of the language that the sentences are in."""
         self._clips = dict(clips)
+        self._rules = rules
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -52,7 +55,7 @@ class SoundBank:
         edges_s: list[float] = []
         at = 0
         rate_hz = 0
-        for sentence in sentences_of(opener):
+        for sentence in clauses_of(opener, self._rules):
             clip = self._clips.get(OpenerSentence(sentence, mood))
             if clip is None:
                 return None
@@ -68,6 +71,7 @@ class SoundBank:
 
 def prepare_sounds(
     sentences: Iterable[OpenerSentence],
+    rules: TextRules,
     synthesizer: Synthesizer,
     cache: ClipCache | None,
     progress: Callable[[float], None],
@@ -100,4 +104,4 @@ def prepare_sounds(
         pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for a thousand clips
     if missing and cache is not None:
         cache.prune()
-    return SoundBank(clips)
+    return SoundBank(clips, rules)

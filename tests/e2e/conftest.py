@@ -9,7 +9,9 @@ from commentary_llm.config import EngineConfig
 from commentary_llm.engine import load_voice
 from commentary_llm.ground.errors import ArtifactError
 from commentary_llm.ground.home import clips_dir
+from commentary_llm.language.en.names import name_book
 from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.match import MatchInfo
 from commentary_llm.session.sound_bank import prepare_sounds
 
@@ -21,6 +23,5 @@ def _openers_of_the_small_match(small_match: MatchInfo) -> None:
         voice = load_voice(EngineConfig(match=small_match))
     except ArtifactError:
         return  # no weights: the tests that need them skip by themselves
-    prepare_sounds(
-        OpenerBook(small_match).inventory(), voice, ClipCache(clips_dir(), voice.identity), lambda share: None
-    )
+    openers = OpenerBook(name_book(small_match)).inventory()
+    prepare_sounds(openers, ENGLISH_RULES, voice, ClipCache(clips_dir(), voice.identity), lambda share: None)

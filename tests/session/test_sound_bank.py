@@ -13,7 +13,8 @@ from asr_tts.synthesizer.clips import ClipCache
 from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.excitement import Mood
-from commentary_llm.language.en.openers import OpenerSentence
+from commentary_llm.language.contract import OpenerSentence
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.session.sound_bank import SoundBank, prepare_sounds
 
 SENTENCES = [OpenerSentence(text, Mood.HOT) for text in ("Goal!", "It's in!", "Messi!")]
@@ -31,7 +32,7 @@ class Counting(ScriptedSynthesizer):
 
 def made(synthesizer: Counting, cache: ClipCache | None) -> tuple[SoundBank, list[float]]:
     shares: list[float] = []
-    return prepare_sounds(SENTENCES, synthesizer, cache, shares.append), shares
+    return prepare_sounds(SENTENCES, ENGLISH_RULES, synthesizer, cache, shares.append), shares
 
 
 def test_sounds_are_made_once_and_then_found(tmp_path: Path) -> None:
