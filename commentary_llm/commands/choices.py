@@ -8,8 +8,9 @@ from asr_tts.runtime.registry import RUNTIMES
 from commentary_llm.generation.registry import backend_choices
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.spelling import did_you_mean
+from commentary_llm.language.registry import languages
 from commentary_llm.match.feeds.providers import PROVIDERS
-from commentary_llm.settings.languages import language_choices, persona_choices
+from commentary_llm.settings.languages import persona_choices
 
 
 def _voices() -> Sequence[str]:
@@ -29,7 +30,7 @@ KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "voices": _voices,
     "recognizers": _recognizers,
     "runtimes": RUNTIMES.names,
-    "languages": language_choices,
+    "languages": languages,
     "personas": persona_choices,
     "providers": lambda: tuple(PROVIDERS),
 }

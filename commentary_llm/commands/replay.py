@@ -30,6 +30,7 @@ from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode, InputError
+from commentary_llm.language.registry import language
 from commentary_llm.match import EventType
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
@@ -236,6 +237,7 @@ class _Replay:
             self.track = ensure_stadium_track(
                 plan.recording.events,
                 plan.recording.info,
+                language(plan.config.match_config.language).announcer(plan.recording.info),
                 lambda: load_voice(plan.config.station),
                 plan.times,
                 progress=lambda share: step(f"making the stadium track, {share:.0%}"),
