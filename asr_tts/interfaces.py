@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,6 +106,15 @@ class Recognizer(Protocol):
 
     def transcribe(self, samples: np.ndarray, start_s: float = 0.0) -> Transcript:
         """Transcribes one window: float32 mono 16 kHz in [-1, 1], at most the network's (10 s); shorter is padded."""
+        ...
+
+    @property
+    def best_batch(self) -> int:
+        """Windows for `transcribe_many` at once that take the least time each; 1 where a batch gains nothing."""
+        ...
+
+    def transcribe_many(self, windows: Sequence[tuple[np.ndarray, float]]) -> list[Transcript]:
+        """Transcribes (samples, start_s) windows, of one stream or several, as `transcribe` would one by one."""
         ...
 
 

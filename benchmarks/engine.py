@@ -1,10 +1,11 @@
-"""`python -m commentary_llm bench`: how fast this machine is, stage by stage, beside what would be possible."""
+"""`python -m benchmarks engine`: one match's engine, stage by stage, beside what this machine could do at best."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import resource
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ from rich.console import Console
 
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
-from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth, summary_ms
-from benchmarks.output import machine, print_rows, publish
-from benchmarks.peers import bench_llama_cpp, bench_transformers
-from commentary_llm.config import EngineConfig, engine_options
+from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth
+from benchmarks.harness import machine, print_rows, publish, steps, summary_ms
+from benchmarks.peers import bench_llama_cpp, bench_transformers, check_llama_cpp
+from benchmarks.registry import Benchmark
+from benchmarks.settings import add_engine_options, engine_settings
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
@@ -26,6 +28,7 @@ from commentary_llm.ground.world import go_ahead
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.match.feeds.schedule import StreamTimes
+from commentary_llm.settings import EngineConfig
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -47,19 +50,28 @@ _WARM_UP_CUES = 3
 _QUIET_S = 30.0  # stream time between two cues, so that none waits for the voice
 
 
-def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
-    """Runs the `bench` command on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
-    options = engine_options(args)
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cues", type=int, default=40, help="cues timed end to end (default: 40)")
+    parser.add_argument("--peers", action="store_true", help="also time transformers on the same model")
+    parser.add_argument("--gguf", type=Path, metavar="FILE", help="also time llama.cpp on this model file")
+    add_engine_options(parser)
+
+
+def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+    """Runs on every rank; rank 0 publishes the results. Raises CommentaryError."""
+    settings = engine_settings(args)
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return 0
         with contextlib.suppress(SystemExit):  # raised when rank 0 closes the engine
-            CommentaryEngine.start(EngineConfig.build(**options), comm=comm)
+            CommentaryEngine.start(settings.engine_config(), comm=comm)
         comm.gather(_peak_memory_bytes())
         return 0
     try:
+        if args.gguf is not None:
+            check_llama_cpp(args.gguf)
         recording = read_jsonl(builtin_match_path())
-        config = EngineConfig.build(**options, match=recording.info, listen=True)
+        config = settings.engine_config(recording.info, listen=True)
     except CommentaryError:
         go_ahead(comm, 1)
         raise
@@ -68,14 +80,16 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     ranks = comm.Get_size() if comm is not None else 1
     times = StreamTimes.lay_out(list(recording.events))
     clock = StreamClock()
-    with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
+    with CommentaryEngine.start(config, comm=comm, clock=clock, progress=steps(console)) as engine:
         assert engine.recognizer is not None
-        results: dict[str, Any] = {"what": "bench", **machine(), "ranks": ranks, "config": _config(config)}
+        results: dict[str, Any] = {"what": "engine", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")
         results["generator"] = bench_generator(
             engine.generator,
             weight_bytes_per_rank=engine.generator.weight_bytes,
-            bandwidth_per_rank=copy_bandwidth() if config.device == "cuda" else read_bandwidth(ranks) / ranks,
+            bandwidth_per_rank=copy_bandwidth()
+            if config.station.device_of("llm") == "cuda"
+            else read_bandwidth(ranks) / ranks,
             batches=decode_batches(config),
         )
         console.print("voice and recogniser")
@@ -85,11 +99,12 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         results["cues"] = _bench_cues(engine, clock, list(recording.events), times, args.cues)
     memory = comm.gather(_peak_memory_bytes()) if comm is not None else [_peak_memory_bytes()]
     results["peak_memory_mb_by_rank"] = [round(value / 1e6) for value in memory or []]
-    if args.peers:
+    if args.peers or args.gguf is not None:
         console.print("other engines on the same model")
-        model = models_dir() / config.llm
-        results["peers"] = [bench_transformers(model, dtype) for dtype in ("float32", "bfloat16")]
-        results["peers"].append(bench_llama_cpp(args.gguf))
+        model = models_dir() / config.station.llm.model
+        dtypes = ("float32", "bfloat16") if args.peers else ()
+        results["peers"] = [bench_transformers(model, dtype) for dtype in dtypes]
+        results["peers"] += [bench_llama_cpp(args.gguf)] if args.gguf is not None else []
     _print_table(results, console)
     publish(results, args.out)
     return 0
@@ -97,8 +112,8 @@ def run_bench(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
 
 def decode_batches(config: EngineConfig) -> list[int]:
     """Sizes of batches to time: those that the engine, opened with this configuration, decodes at once."""
-    sizes = (1, 2, 4, 8) if config.device == "cuda" else (1, 4)
-    return [size for size in sizes if size <= config.max_batch]
+    sizes = (1, 2, 4, 8) if config.station.device_of("llm") == "cuda" else (1, 4)
+    return [size for size in sizes if size <= config.station.llm.max_batch]
 
 
 def _bench_voice(synthesizer: Synthesizer) -> dict[str, Any]:
@@ -160,7 +175,7 @@ def _bench_cues(
 
 
 def _config(config: EngineConfig) -> dict[str, Any]:
-    return config.model_dump(exclude={"match"})
+    return config.groups.model_dump()
 
 
 def _peak_memory_bytes() -> int:
@@ -181,7 +196,9 @@ def _print_table(results: dict[str, Any], console: Console) -> None:
         if name in results["cues"]:
             rows.append((f"cue -> {name.replace('_', ' ')}", results["cues"][name], ""))
     for peer in results.get("peers", []):
-        if "decode" in peer:
-            rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
+        rows.append((f"decode, {peer['what']}", peer["decode"]["1"], "peer"))
     print_rows(rows, console)
     console.print(f"peak memory by rank: {results['peak_memory_mb_by_rank']} MB", highlight=False)
+
+
+BENCHMARK = Benchmark("an engine stage by stage, and one match's cues one at a time", _add_options, run_engine)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import summary_ms
 from commentary_llm.generation.interface import GenerationRequest, Generator, SamplingParams
 
 _READ_BYTES = 256 << 20  # well past every cache
@@ -17,19 +18,6 @@ _READ_S = 1.0
 _COPY_BYTES = 1 << 30
 _WAIT_S = 300.0
 _WORDS = ("the", "ball", "goes", "wide", "to", "left", "and", "back", "middle", "where", "nobody", "is", "near", "it")
-
-
-def summary_ms(durations_s: Sequence[float]) -> dict[str, float]:
-    """count, p50, p90, p99 and max in milliseconds."""
-    values = np.asarray(durations_s) * 1000
-    p50, p90, p99 = np.percentile(values, [50, 90, 99])
-    return {
-        "count": len(values),
-        "p50_ms": round(float(p50), 3),
-        "p90_ms": round(float(p90), 3),
-        "p99_ms": round(float(p99), 3),
-        "max_ms": round(float(values.max()), 3),
-    }
 
 
 def read_bandwidth(processes: int) -> float:

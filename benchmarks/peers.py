@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generation import summary_ms
+from benchmarks.harness import summary_ms
+from commentary_llm.ground.errors import ConfigError
 
 _PROMPT = "Lionel Messi scores from the penalty spot and Argentina lead"
 
@@ -38,12 +39,16 @@ def bench_transformers(model: Path, dtype: str, *, threads: int = 2, new_tokens:
         torch.set_num_threads(before)
 
 
-def bench_llama_cpp(gguf: Path | None, *, threads: int = 2, new_tokens: int = 48) -> dict[str, Any]:
-    """Greedy decode of a GGUF file by llama.cpp, or why there is none (not installed, no file given)."""
+def check_llama_cpp(gguf: Path) -> None:
+    """Raises ConfigError, naming what is missing, unless llama.cpp can run the file `gguf`."""
     if importlib.util.find_spec("llama_cpp") is None:
-        return {"what": "llama.cpp", "skipped": "llama-cpp-python is not installed"}
-    if gguf is None:
-        return {"what": "llama.cpp", "skipped": "no GGUF file was given"}
+        raise ConfigError("--gguf needs the package llama-cpp-python, which is not installed")
+    if not gguf.is_file():
+        raise ConfigError(f"--gguf is {str(gguf)!r}, expected a model file that is there")
+
+
+def bench_llama_cpp(gguf: Path, *, threads: int = 2, new_tokens: int = 48) -> dict[str, Any]:
+    """Greedy decode of a GGUF file by llama.cpp; see `check_llama_cpp`."""
     from llama_cpp import Llama  # type: ignore[import-not-found,unused-ignore]
 
     network = Llama(str(gguf), n_threads=threads, n_ctx=512, verbose=False)

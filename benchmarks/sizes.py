@@ -1,4 +1,4 @@
-"""`python -m commentary_llm bench --random-weights`: the language model alone, of any sizes."""
+"""`python -m benchmarks sizes`: the language model alone, of any sizes and with random weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmarks.output import machine, print_rows, publish
+from benchmarks.harness import machine, print_rows, publish
+from benchmarks.registry import Benchmark
 from benchmarks.torch_sizes import bench_sizes
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.generation.torch.backend import TorchBackendConfig
 from commentary_llm.generation.torch.config import model_config
 from commentary_llm.generation.torch.sizes import KNOWN_SIZES
@@ -21,20 +21,24 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-def run_bench_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
-    """Runs it on every rank; rank 0 prints the results, last line JSON. Raises CommentaryError."""
-    if args.repeats < 1:
-        raise ConfigError(f"--repeats is {args.repeats}, expected 1 or more")
-    config = EngineConfig.build(**engine_options(args))
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sizes", metavar="SIZES", help=f"{', '.join(KNOWN_SIZES)}, or the path of a config.json")
+    parser.add_argument("--repeats", type=int, default=30, help="runs a figure (default: 30)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--llm-threads", type=int, default=1, help="CPU threads on each rank (default: 1)")
+
+
+def run_sizes(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+    """Runs on every rank; rank 0 publishes the results. Raises CommentaryError."""
+    for name in ("repeats", "llm_threads"):
+        if getattr(args, name) < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected 1 or more")
     ranks = comm.Get_size() if comm is not None else 1
-    torch_config = TorchBackendConfig(
-        Path(args.random_weights), config.compute_dtype, config.device, threads=config.llm_threads
-    )
-    model = model_config(_sizes(args.random_weights), ranks, args.random_weights)
-    found = bench_sizes(torch_config, model, args.random_weights, comm, args.repeats)
+    config = TorchBackendConfig(Path(args.sizes), device=args.device, threads=args.llm_threads)
+    found = bench_sizes(config, model_config(_sizes(args.sizes), ranks, args.sizes), args.sizes, comm, args.repeats)
     if found is None:
         return 0
-    results = {"what": "bench, random weights", **machine(), "ranks": ranks, "sizes": args.random_weights, **found}
+    results = {"what": "sizes, random weights", **machine(), "ranks": ranks, "sizes": args.sizes, **found}
     console = Console(stderr=True)
     floor = found["floor_ms_per_step"]
     console.print(f"reading the weights alone: {floor:.2f} ms a step", highlight=False)
@@ -57,8 +61,11 @@ def _sizes(given: str) -> dict[str, Any]:
         sizes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"--random-weights is {given!r}, expected {', '.join(KNOWN_SIZES)} or a config.json: {error}"
+            f"the sizes are {given!r}, expected {', '.join(KNOWN_SIZES)} or a config.json: {error}"
         ) from None
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None
     return sizes
+
+
+BENCHMARK = Benchmark("a language model of given sizes, with random weights", _add_options, run_sizes)

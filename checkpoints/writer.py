@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -15,13 +14,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from checkpoints.recipes import Recipe
 from commentary_llm.artifacts.hashing import sha256_file
 from commentary_llm.artifacts.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
     FileEntry,
-    Kind,
     Manifest,
     Padding,
     Source,
@@ -41,6 +41,15 @@ def tool_versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def build_lock(path: Path) -> FileLock:
+    """A lock between processes and threads, free again when its holder dies, however it dies.
+
+    Without the fallback to lock files that merely exist, for a file system without `flock`: a killed build would leave
+    one behind. Acquiring raises OSError there.
+    """
+    return FileLock(path, fallback_to_soft=False)
+
+
 @dataclass
 class ArtifactWriter:
     """An artifact being built: write files into `directory`, add what the manifest should keep to `extra`."""
@@ -54,7 +63,7 @@ class ArtifactWriter:
 def write_artifact(
     target: Path,
     *,
-    kind: Kind,
+    kind: str,
     name: str,
     command: str,
     recipe: Recipe,
@@ -73,8 +82,7 @@ def write_artifact(
     Raises OutputError when the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with build_lock(target.parent / f".{target.name}.lock"):
         for left_behind in target.parent.glob(f".{target.name}.tmp-*"):
             shutil.rmtree(left_behind)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))

@@ -10,15 +10,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from commentary_llm.config import EngineConfig
     from commentary_llm.engine import CommentaryEngine
     from commentary_llm.match import EventType, MatchEvent, MatchInfo, MatchState
+    from commentary_llm.settings import EngineConfig
 
 __all__ = ["CommentaryEngine", "EngineConfig", "EventType", "MatchEvent", "MatchInfo", "MatchState"]
 
 _HOME = {
     "CommentaryEngine": "commentary_llm.engine",
-    "EngineConfig": "commentary_llm.config",
+    "EngineConfig": "commentary_llm.settings",
     "EventType": "commentary_llm.match",
     "MatchEvent": "commentary_llm.match",
     "MatchInfo": "commentary_llm.match",

@@ -5,7 +5,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/job.sh"
 
 usage() {
     cat <<'TEXT'
-usage: check.sh [--backend NAME] [--ranks N] [--llm NAME]
+usage: check.sh [--backend NAME] [--ranks N] [--llm NAME] [--config FILE]
 
 Looks at what a start would need: with --backend tensorrt_llm the GPUs, the links between them (NVLink, peer-to-peer) and
 the versions of driver, CUDA, TensorRT and TensorRT-LLM; always MPI (two ranks are started and meet) and the weights or
@@ -17,6 +17,6 @@ TEXT
 }
 
 parse_job "$@"
-(( ${#OPTIONS[@]} == 0 )) || [[ " ${OPTIONS[*]} " =~ ^\ (--(backend|llm)\ [^ ]+\ )+$ ]] ||
+(( ${#OPTIONS[@]} == 0 )) || [[ " ${OPTIONS[*]} " =~ ^\ (--(backend|llm|config)[\ =][^ ]+\ )+$ ]] ||
     { say "error: check.sh does not know: ${OPTIONS[*]}"; usage >&2; exit 2; }
 check_job

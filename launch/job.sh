@@ -4,11 +4,13 @@
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 job_usage() {
-    cat <<'TEXT'
+    local backends="what generates: see \`python -m commentary_llm choices backends\`"
+    ! installed base || backends="what generates: $("$VENV/bin/python" -m commentary_llm choices backends | paste -sd ' ')"
+    cat <<TEXT
 Options of the start:
 
   --ranks N             tensor-parallel ranks (default 2)
-  --backend NAME        auto (default), torch, or tensorrt_llm: NVIDIA's engines, one GPU a rank
+  --backend NAME        $backends
   --hostfile FILE       run on the nodes named there (launch/cluster/hostfile.example); rank 0 has to be on this one
   --ranks-per-node N    with --hostfile: ranks on each node (default: all ranks divided among the file's nodes)
   --check               look at GPUs, links, MPI, versions and weights, print a table and start nothing
@@ -16,6 +18,7 @@ Options of the start:
 
 Before a start with tensorrt_llm the same is looked at; what cannot work ends the start, what is merely slow is told.
 
+COMMENTARY_GROUP__NAME  any option of the engine, such as COMMENTARY_LLM__BACKEND; --config FILE reads them from YAML
 COMMENTARY_PYTHON  a Python that has the project and MPI, such as the container's; nothing is installed then
 COMMENTARY_HOME    where models are kept (default ~/.cache/commentary-llm); with --hostfile, the same on every node
 NCCL_*, TLLM_*, CUDA_VISIBLE_DEVICES and OMPI_MCA_* are handed on to the ranks as you set them. CUDA_VISIBLE_DEVICES, where
@@ -23,11 +26,12 @@ set, names all GPUs of the node's ranks, never one rank's: rank r takes the r-th
 TEXT
 }
 
-# Reads the options above from "$@" into RANKS, BACKEND, LLM, HOSTFILE, RANKS_PER_NODE, DRY_RUN, CHECK; what is for the
-# engine stays in OPTIONS. --help calls the function `usage`.
+# Reads the options above from "$@" into RANKS, BACKEND, LLM (these two from the environment where no option says them, else
+# ''), HOSTFILE, RANKS_PER_NODE, DRY_RUN, CHECK; what is for the engine stays in OPTIONS. --help calls the function `usage`.
 # shellcheck disable=SC2034  # CHECK and DRY_RUN are read by the scripts
 parse_job() {
-    RANKS=2 BACKEND=auto LLM="" HOSTFILE="" RANKS_PER_NODE="" DRY_RUN="" CHECK=""
+    RANKS=2 HOSTFILE="" RANKS_PER_NODE="" DRY_RUN="" CHECK=""
+    BACKEND="${COMMENTARY_LLM__BACKEND:-}" LLM="${COMMENTARY_LLM__MODEL:-}"
     OPTIONS=()
     while (( $# )); do
         case $1 in
@@ -67,6 +71,32 @@ job_option() {
     esac
 }
 
+# Whether a YAML file is among the options.
+has_config() { [[ " ${OPTIONS[*]} " =~ \ --config[\ =] ]]; }
+
+# The values that settings have for the command $1 with OPTIONS, a line each; $2: their names, with commas. Ends with all that
+# is wrong with the options.
+engine_settings() {
+    local code=0
+    "$PYTHON_USED" -m commentary_llm "$1" "${OPTIONS[@]}" --show-settings "$2" || code=$?
+    (( code == 0 )) || exit "$code"
+}
+
+# BACKEND and LLM as the engine will have them, whatever they come from.
+know_model() {
+    local told
+    told="$(engine_settings "$1" llm.backend,llm.model)" || exit $?
+    { read -r BACKEND; read -r LLM; } <<<"$told"
+}
+
+# The same where nothing may be set up: only a file makes it necessary to ask.
+know_model_if_needed() {
+    use_python
+    has_config || return 0
+    [[ -x $PYTHON_USED ]] || die "$PYTHON_USED is not there, and reads --config; run ./launch/setup.sh first"
+    know_model "$1"
+}
+
 # How many ranks each node of the hostfile gets.
 share_ranks() {
     local nodes
@@ -104,7 +134,7 @@ preflight() {
 
 # The table of all checks; exits.
 check_job() {
-    use_python
+    know_model_if_needed replay
     [[ -x $PYTHON_USED ]] || die "$PYTHON_USED is not there; run ./launch/setup.sh first, or set COMMENTARY_PYTHON"
     make_session
     mpi_environment "$RANKS"
@@ -116,7 +146,7 @@ check_job() {
 # Prints what `run_job $1` would start; exits.
 show_job() {
     local name rank
-    use_python
+    know_model_if_needed "$1"
     SESSION_DIR=/tmp/clm.XXXXXX
     mpi_environment "$RANKS"
     mpi_command "$RANKS"
@@ -141,6 +171,7 @@ show_job() {
 # a condition: bash would go on after a set-up that failed.
 run_job() {
     ready_python base
+    know_model "$1"
     prepare_models "$RANKS"
     if [[ $BACKEND == tensorrt_llm ]]; then
         preflight --quiet || die "tensorrt_llm cannot start here (see above; all of it: --check)"

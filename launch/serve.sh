@@ -29,6 +29,21 @@ TEXT
     fi
 }
 
+# What environment and file say of the streams, for those that no option names. Fills DEFAULTS.
+stream_defaults() {
+    local name told
+    declare -gA DEFAULTS=(
+        [--events]="${COMMENTARY_SERVE__EVENTS:-}" [--audio]="${COMMENTARY_SERVE__AUDIO:-}"
+        [--pcm]="${COMMENTARY_SERVE__PCM:-}" [--captions]="${COMMENTARY_SERVE__CAPTIONS:-}"
+    )
+    has_config || return 0
+    if [[ -n $DRY_RUN ]]; then know_model_if_needed serve; else ready_python base; fi
+    told="$(engine_settings serve serve.events,serve.audio,serve.pcm,serve.captions)" || exit $?
+    for name in --events --audio --pcm --captions; do
+        IFS= read -r "DEFAULTS[$name]" || true # the last one may be empty, and the shell drops empty lines at the end
+    done <<<"$told"
+}
+
 # Options that name a stream get a pipe of the session's where they say "-": mpirun hands standard input and output on
 # through itself, buffered without a limit, and cannot read a terminal. Fills BRIDGES with "option pipe" pairs.
 bridge_streams() {
@@ -44,6 +59,12 @@ bridge_streams() {
         esac
         given+="$name=$value "
         bridge "$name" "$value"
+    done
+    for name in --events --audio --pcm --captions; do
+        if [[ $given != *" $name="* && -n ${DEFAULTS[$name]} ]]; then
+            given+="$name=${DEFAULTS[$name]} "
+            bridge "$name" "${DEFAULTS[$name]}"
+        fi
     done
     [[ $given == *" --events="* ]] || bridge --events -
     [[ $given == *" --captions="* || $given == *" --pcm=- "* ]] || bridge --captions -
@@ -105,6 +126,7 @@ if [[ -n $DRY_RUN ]]; then
 else
     make_session
 fi
+stream_defaults
 bridge_streams
 check_streams
 [[ -z $DRY_RUN ]] || show_job serve

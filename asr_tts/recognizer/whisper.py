@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from asr_tts.interfaces import SpeechRuntime, Transcript
+from asr_tts.interfaces import SpeechRuntime, Tensor, Transcript
 from asr_tts.recognizer.decoding import Decoded, GreedyDecoder
 from asr_tts.recognizer.features import HOP_SAMPLES, SAMPLE_RATE_HZ, log_mel
 from asr_tts.recognizer.model_config import WhisperConfig
@@ -116,6 +117,11 @@ class WhisperRecognizer:
     def description(self) -> str:
         return self._encoder.description
 
+    @property
+    def best_batch(self) -> int:
+        """See `Recognizer.best_batch`."""
+        return self._decoder.best_batch
+
     def warm_up(self) -> None:
         """Runs every network and shape once, then a window of faint noise through all of them."""
         self._encoder.warm_up()
@@ -129,25 +135,43 @@ class WhisperRecognizer:
         `start_s` is the window's place in the stream. The text is '' when nothing intelligible was said. Raises
         InputError for a window that is too long or not one-dimensional, EngineError when a network fails.
         """
+        return self.transcribe_many([(samples, start_s)])[0]
+
+    def transcribe_many(self, windows: Sequence[tuple[np.ndarray, float]]) -> list[Transcript]:
+        """Transcribes (samples, start_s) windows, as `transcribe` would one by one, decoding them in one batch."""
+        powers = [self._power(samples) for samples, _ in windows]
+        loud = [number for number, power in enumerate(powers) if power >= 10.0 ** (self._limits.level_dbfs / 10.0)]
+        # Encoding gains nothing by a batch: on a CPU it took 4 to 8 % more time a window in one of two or four.
+        encoded = [self._encode(windows[number][0]) for number in loud]
+        decoded = dict(zip(loud, self._decoder.decode_many(encoded), strict=True))
+        return [
+            self._transcript(decoded.get(number), start_s, start_s + len(samples) / SAMPLE_RATE_HZ)
+            for number, (samples, start_s) in enumerate(windows)
+        ]
+
+    def decode(self, samples: np.ndarray) -> Decoded:
+        """What the networks make of one window, before any of it is rejected."""
+        return self._decoder.decode(self._encode(samples))
+
+    def _power(self, samples: np.ndarray) -> float:
         if samples.ndim != 1 or len(samples) > self._window_samples:
             raise InputError(
                 f"recogniser: a window of shape {samples.shape}; expected (N,) with N at most {self._window_samples} "
                 f"({self.window_s:g} s at {SAMPLE_RATE_HZ} Hz)"
             )
-        end_s = start_s + len(samples) / SAMPLE_RATE_HZ
-        power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-        if power < 10.0 ** (self._limits.level_dbfs / 10.0):
-            return Transcript("", start_s, end_s, no_speech_prob=1.0, mean_logprob=0.0)
-        decoded = self.decode(samples)
-        text = self._text(decoded)
-        return Transcript(text, start_s, end_s, decoded.no_speech_prob, decoded.mean_logprob)
+        return float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
 
-    def decode(self, samples: np.ndarray) -> Decoded:
-        """What the networks make of one window, before any of it is rejected."""
+    def _encode(self, samples: np.ndarray) -> dict[str, Tensor]:
         padded = np.zeros(self._window_samples + round(TAIL_S * SAMPLE_RATE_HZ), np.float32)
         padded[: len(samples)] = samples
         mel = log_mel(padded, self._config.mels)[None]
-        return self._decoder.decode(self._encoder.run({"mel": mel}, keep=self._cross))
+        return self._encoder.run({"mel": mel}, keep=self._cross)
+
+    def _transcript(self, decoded: Decoded | None, start_s: float, end_s: float) -> Transcript:
+        """`decoded` None: too quiet to be decoded."""
+        if decoded is None:
+            return Transcript("", start_s, end_s, no_speech_prob=1.0, mean_logprob=0.0)
+        return Transcript(self._text(decoded), start_s, end_s, decoded.no_speech_prob, decoded.mean_logprob)
 
     def _text(self, decoded: Decoded) -> str:
         limits = self._limits

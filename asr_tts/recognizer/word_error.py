@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-import numpy as np
 from num2words import num2words
+from rapidfuzz.distance import Levenshtein
+
+from commentary_llm.ground.text import fold
 
 _NUMBER = re.compile(r"\d+")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
-_APOSTROPHE = re.compile(r"['’`]")
+_APOSTROPHE = re.compile(r"['`]")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 
 def normalise_words(text: str) -> list[str]:
     """Words for comparison: lower case, accents and punctuation dropped, numbers in words ("80th": "eightieth")."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    plain = _THOUSANDS.sub("", plain.lower())
+    plain = _THOUSANDS.sub("", fold(text))
     plain = _ORDINAL.sub(lambda match: f" {num2words(int(match[1]), to='ordinal')} ", plain)
     plain = _NUMBER.sub(lambda match: f" {num2words(int(match[0]))} ", plain)
     return _NOT_WORD.sub(" ", _APOSTROPHE.sub("", plain)).split()
@@ -27,17 +27,7 @@ def normalise_words(text: str) -> list[str]:
 def word_errors(said: str, heard: str) -> tuple[int, int]:
     """(errors, words said); errors are substitutions, deletions and insertions, the fewest possible (Levenshtein)."""
     reference, found = normalise_words(said), normalise_words(heard)
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(reference + found))}
-    target = np.array([vocabulary[word] for word in found], np.int64)
-    steps = np.arange(len(found) + 1)
-    row = steps.copy()
-    for count, word in enumerate(reference, start=1):
-        best = np.empty_like(row)
-        best[0] = count
-        best[1:] = np.minimum(row[1:] + 1, row[:-1] + (target != vocabulary[word]))
-        # Insertions run along the row: the best of all cells to the left plus their distance.
-        row = np.minimum.accumulate(best - steps) + steps
-    return int(row[-1]), len(reference)
+    return Levenshtein.distance(reference, found), len(reference)
 
 
 def word_error_rate(said: str, heard: str) -> float:

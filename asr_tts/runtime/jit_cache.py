@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
-from commentary_llm.ground.errors import EngineError
+from commentary_llm.ground.errors import EngineError, OutputError
+from commentary_llm.ground.files import write_bytes_atomically
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,9 @@ class JitCache:
         content = bytes(self._cache.serialize())
         if content == self._saved:
             return
-        scratch = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
-            scratch.write_bytes(content)
-            scratch.replace(self._path)
-        except OSError as error:
+            write_bytes_atomically(self._path, content, sync=False)
+        except OutputError as error:
             log.warning("compiled kernels are not kept: %s", error)
             return
         self._saved = content

@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from asr_tts.runtime.registry import engine_runtimes
 from checkpoints.progress import Reporter
+from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, speech_engines_dir, speech_graphs_dir
 
 _MEGABYTE = 1_000_000
-_RUNTIMES = ("tensorrt_rtx", "tensorrt")
 _PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -26,7 +27,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         description="Convert recogniser and voice to fixed shapes and a precision, and compile them with TensorRT. "
         "tensorrt_rtx needs no GPU for that; tensorrt builds for the GPU at hand.",
     )
-    build.add_argument("--runtime", choices=_RUNTIMES, required=True, help="which TensorRT is to run the engines")
+    build.add_argument("--runtime", choices=engine_runtimes(), required=True, help="which TensorRT is to run them")
     build.add_argument(
         "--compute-capability", type=_compute_capability, required=True, metavar="X.Y", help="of the GPUs, such as 8.9"
     )
@@ -102,7 +103,7 @@ def _build(args: argparse.Namespace, reporter: Reporter) -> int:
     )
     target = Target(args.runtime, args.compute_capability, folder.expanduser().absolute(), command)
     print(build_engines(target, conversion, reporter))
-    return 0
+    return ExitCode.OK
 
 
 def _convert(args: argparse.Namespace, reporter: Reporter) -> int:
@@ -115,7 +116,7 @@ def _convert(args: argparse.Namespace, reporter: Reporter) -> int:
     command = f"{CONVERT_GRAPHS_COMMAND} {shlex.join(_shape_options(args, folder))}"
     conversion = Conversion(imported(args.asr), imported(args.tts), "fp32", args.window_s, args.text_ids)
     print(convert_graphs(folder.expanduser().absolute(), conversion, command, reporter))
-    return 0
+    return ExitCode.OK
 
 
 def _inspect(args: argparse.Namespace, reporter: Reporter) -> int:
@@ -142,7 +143,7 @@ def _inspect(args: argparse.Namespace, reporter: Reporter) -> int:
             memory = f"{found['activation_bytes'] / _MEGABYTE:.1f} MB a context"
             print(f"    {found['layers']} layers after fusion, {fused}; {found['precisions']}; {memory}")
     print(json.dumps(report))
-    return 0
+    return ExitCode.OK
 
 
 def _report(args: argparse.Namespace, reporter: Reporter) -> int:
@@ -150,4 +151,4 @@ def _report(args: argparse.Namespace, reporter: Reporter) -> int:
 
     losses = report_losses(args.folder, args.threads, reporter)
     print(json.dumps(losses))
-    return 0
+    return ExitCode.OK

@@ -8,9 +8,9 @@ from checkpoints.finetune.names import ClubName, NameMaker
 from commentary_llm.match import MatchInfo, Player, Team
 
 FORMATIONS = ("4-3-3", "4-4-2", "4-2-3-1", "3-5-2", "3-4-3", "5-3-2", "4-1-4-1", "5-4-1", "4-3-1-2")
-_POSITIONS = ("goalkeeper", "right-back", "centre-back", "centre-back", "left-back", "midfielder", "midfielder",
+POSITIONS = ("goalkeeper", "right-back", "centre-back", "centre-back", "left-back", "midfielder", "midfielder",
               "midfielder", "right winger", "forward", "left winger")  # fmt: skip
-_BENCH = (
+BENCH = (
     "goalkeeper",
     "defender",
     "defender",
@@ -54,7 +54,7 @@ def _team(
     foreign = 0.05 if national else 0.45
     players = []
     shared = names.family(culture) if rng.random() < 0.2 else None  # two of one surname in the side
-    positions = (*_POSITIONS, *_BENCH)
+    positions = (*POSITIONS, *BENCH)
     for i, position in enumerate(positions):
         while True:
             own = culture if rng.random() > foreign else names.culture()
@@ -63,7 +63,7 @@ def _team(
                 taken.add(name)
                 break
         players.append(
-            Player(id=f"{side}{i + 1}", name=name, shirt=i + 1, position=position, starter=i < len(_POSITIONS))
+            Player(id=f"{side}{i + 1}", name=name, shirt=i + 1, position=position, starter=i < len(POSITIONS))
         )
     return Team(
         id=side,

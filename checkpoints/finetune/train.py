@@ -35,7 +35,7 @@ from checkpoints.finetune.dataset import (
 )
 from checkpoints.finetune.lora import AdapterInfo, add_lora, fold_in, round_as_saved, save_adapter
 from commentary_llm.artifacts.hashing import sha256_file
-from commentary_llm.ground.errors import CommentaryError, ConfigError, EngineError
+from commentary_llm.ground.errors import CommentaryError, ConfigError, EngineError, ExitCode, exit_code_of
 
 ADAPTER_NAME = "commentator.safetensors"
 _WARM_UP = 0.05  # share of the steps
@@ -312,9 +312,9 @@ def main(arguments: list[str] | None = None) -> int:
         report = run(args.pairs, args.base, args.out, options, args.prompts, torch.device(args.device))
     except CommentaryError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return exit_code_of(error)
     print(json.dumps(report))
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

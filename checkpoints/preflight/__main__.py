@@ -14,8 +14,10 @@ from checkpoints.preflight.links import check_links, check_ranks
 from checkpoints.preflight.mpi import check_mpi
 from checkpoints.preflight.versions import VersionTable, check_versions
 from commentary_llm.artifacts.manifest import read_manifest
-from commentary_llm.ground.errors import ArtifactError, CommentaryError
-from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, llm_engines_dir, models_dir, shards_dir
+from commentary_llm.generation.registry import BACKENDS
+from commentary_llm.ground.errors import ArtifactError, CommentaryError, ExitCode
+from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, llm_engines_dir, models_dir, shards_dir
+from commentary_llm.settings.groups import LlmSettings
 
 
 def gpu_findings(
@@ -70,10 +72,11 @@ def artifact_findings(backend: str, model: str, ranks: int) -> list[Finding]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a table (or, with --quiet, only what is wrong) on stderr; 1 if a start would fail, else 0."""
     parser = argparse.ArgumentParser(prog="python -m checkpoints.preflight", description=__doc__)
-    parser.add_argument("--backend", choices=("torch", "tensorrt_llm"), default="torch")
+    model = LlmSettings.model_fields["model"]
+    parser.add_argument("--backend", choices=BACKENDS.names(), default="torch")
     parser.add_argument("--ranks", type=int, default=2, help="tensor-parallel ranks (default 2)")
     parser.add_argument("--ranks-here", type=int, help="how many of them run on this node (default: all)")
-    parser.add_argument("--llm", default=LLM_MODEL, help="language model, by its name in the cache")
+    parser.add_argument("--llm", default=model.default, help=model.description)
     parser.add_argument("--quiet", action="store_true", help="only what is not as it should be, a line each")
     parser.add_argument("--mpi", action="store_true", help="also start ranks with mpirun and see whether they meet")
     args = parser.parse_args(arguments)
@@ -91,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(finding.sentence(), file=sys.stderr)
     else:
         print(table(findings))
-    return 1 if any(finding.level is Level.ERROR for finding in findings) else 0
+    broken = any(finding.level is Level.ERROR for finding in findings)
+    return ExitCode.FAILED if broken else ExitCode.OK
 
 
 if __name__ == "__main__":

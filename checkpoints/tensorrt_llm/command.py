@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from checkpoints.progress import Reporter
 from commentary_llm.artifacts.tensorrt_llm import QUANTIZATIONS, EngineOptions
-from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.errors import CommentaryError, ExitCode, exit_code_of
 from commentary_llm.ground.home import LLM_MODEL
 from commentary_llm.ground.world import world
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, reporter: Reporter) -> int:
     except CommentaryError as error:
         if rank == 0:
             print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
+        return exit_code_of(error)
     if rank == 0:
         print(folder)
-    return 0
+    return ExitCode.OK

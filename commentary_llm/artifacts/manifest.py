@@ -16,17 +16,6 @@ from commentary_llm.ground.home import commentary_home, models_dir
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 
-Kind = Literal[
-    "llama-hf",
-    "llama-int8",
-    "llama-int8-shards",
-    "tensorrt-llm-engines",
-    "whisper-onnx",
-    "piper-onnx",
-    "speech-engines",
-    "speech-graphs",
-]
-
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +32,7 @@ class Source(_Record):
 class Upstream(_Record):
     """Another artifact that this one was made from; `digest` is that artifact's `Manifest.digest`."""
 
-    kind: Kind
+    kind: str
     name: str
     digest: str
 
@@ -76,7 +65,7 @@ class Manifest(_Record):
     """What `manifest.json` holds."""
 
     format_version: int
-    kind: Kind
+    kind: str  # llama-hf, llama-int8-shards, …; of speech models, what the registries of `asr_tts` open
     name: str
     created_at: str  # ISO 8601, UTC
     command: str  # rebuilds the artifact
@@ -126,7 +115,7 @@ def load_manifest(
     *,
     verify: Literal["size", "sha256"] = "size",
     hash_files: Collection[str] = (),
-    kind: Kind | None = None,
+    kind: str | None = None,
     ranks: int | None = None,
     command: str = "python -m checkpoints setup",
     advance: Callable[[int], None] | None = None,

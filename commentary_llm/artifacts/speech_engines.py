@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from commentary_llm.artifacts.manifest import Kind, Manifest, load_manifest, read_manifest
+from commentary_llm.artifacts.manifest import Manifest, load_manifest, read_manifest
 from commentary_llm.ground.errors import ArtifactError
 from commentary_llm.ground.mend import BUILD_ENGINES_COMMAND, CONVERT_GRAPHS_COMMAND
 
-ENGINES_KIND: Kind = "speech-engines"
-GRAPHS_KIND: Kind = "speech-graphs"
+ENGINES_KIND = "speech-engines"
+GRAPHS_KIND = "speech-graphs"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,16 +24,16 @@ from commentary_llm.commands.runs import (
     title_of,
     uninterruptible,
 )
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.ends.contract import AIR_EVENTS, Closing, Ending, Opening, Sink
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import REPORT, SOUND, MatchFiles
 from commentary_llm.ends.registry import SinkSetting, open_sink
 from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track, moments
-from commentary_llm.engine import CommentaryEngine, MakeHearing, ReportStep, load_voice
+from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode, InputError
+from commentary_llm.language.registry import language
 from commentary_llm.match import EventType
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
@@ -45,6 +44,10 @@ from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
 from commentary_llm.session.hearing import RecordedHearing
 from commentary_llm.session.record import CueRecord, ReplaySummary
+from commentary_llm.settings import EngineConfig, Settings
+from commentary_llm.settings.runs import ReplaySettings
+from commentary_llm.speech import load_voice
+from commentary_llm.station.station import MakeHearing, ReportStep
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -90,8 +93,9 @@ class ReplayPlan:
         return any(kind in AIR_EVENTS for sink in self.sinks for kind in sink.kinds)
 
 
-def plan_replay(args: argparse.Namespace) -> ReplayPlan:
+def plan_replay(settings: Settings) -> ReplayPlan:
     """Reads and checks all inputs. Raises ConfigError or InputError."""
+    args = settings.replay
     recording = _load_recording(args)
     if not recording.events:
         raise InputError("the match has no events to replay")
@@ -105,14 +109,13 @@ def plan_replay(args: argparse.Namespace) -> ReplayPlan:
         kickoffs = {min(event.period for event in recording.events): 0.0, **kickoffs}
     builtin = args.match is None and args.provider is None
     synthetic = builtin and args.audio is None and not args.no_audio
-    config = EngineConfig.build(
-        **engine_options(args), match=recording.info, listen=synthetic or args.audio is not None
-    )
+    config = settings.engine_config(recording.info, listen=synthetic or args.audio is not None)
+    times, pace = StreamTimes.lay_out(list(recording.events), kickoffs), Pace.parse(args.speed)
     setting = SinkSetting(recording.info.id, args.full_timeline)
     plan = ReplayPlan(
         recording=recording,
-        times=StreamTimes.lay_out(list(recording.events), kickoffs),
-        pace=Pace.parse(args.speed),
+        times=times,
+        pace=pace,
         audio=args.audio,
         synthetic=synthetic,
         out=args.out,
@@ -120,14 +123,13 @@ def plan_replay(args: argparse.Namespace) -> ReplayPlan:
         sinks=tuple(open_sink(text, setting) for text in args.sink),
         config=config,
     )
-    if plan.live and plan.pace.factor != 1.0:
+    if plan.live and pace.factor != 1.0:
         raise ConfigError(f"--sink {' '.join(args.sink)} plays in real time; replay with --speed 1x")
     return plan
 
 
-def _load_recording(args: argparse.Namespace) -> Recording:
-    options = sorted({option for provider in PROVIDERS.values() for option in provider.description})
-    files = {option: getattr(args, option) for option in options if getattr(args, option) is not None}
+def _load_recording(args: ReplaySettings) -> Recording:
+    files = {option: path for option, path in args.files.model_dump().items() if path is not None}
     if args.provider is not None:
         if args.match is not None:
             raise ConfigError("--match and --provider contradict each other; give one")
@@ -148,13 +150,13 @@ class ReplayResult:
     exit_code: ExitCode
 
 
-def run_replay(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+def run_replay(settings: Settings, comm: MPI.Comm | None) -> int:
     """Runs the `replay` command on every rank. Returns rank 0's exit code; raises CommentaryError there."""
-    result = replay_match(args, comm)
+    result = replay_match(settings, comm)
     return ExitCode.OK if result is None else result.exit_code
 
 
-def replay_match(args: argparse.Namespace, comm: MPI.Comm | None) -> ReplayResult | None:
+def replay_match(settings: Settings, comm: MPI.Comm | None) -> ReplayResult | None:
     """Replays the match that the options name and prints its summary, on every rank; the result is rank 0's alone.
 
     Raises CommentaryError on rank 0. A rank above 0 leaves by SystemExit when rank 0 closes the engine, and gets None
@@ -162,10 +164,10 @@ def replay_match(args: argparse.Namespace, comm: MPI.Comm | None) -> ReplayResul
     """
 
     def prepare() -> tuple[ReplayPlan, MatchFiles]:
-        plan = plan_replay(args)
+        plan = plan_replay(settings)
         return plan, MatchFiles(plan.out, full_timeline=plan.full_timeline)
 
-    prepared = prepared_on_rank_0(args, comm, prepare)
+    prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:
         return None
     plan, files = prepared
@@ -203,7 +205,11 @@ class _Replay:
 
             hearing = self._hearing(step)
             engine = CommentaryEngine.start(
-                plan.config, comm=self.comm, clock=self.clock, hearing=hearing, progress=step
+                plan.config,
+                comm=self.comm,
+                clock=self.clock,
+                hearing=hearing,
+                progress=step,
             )
             ended: BaseException | None = None
             try:
@@ -261,7 +267,8 @@ class _Replay:
             self.track = ensure_stadium_track(
                 plan.recording.events,
                 plan.recording.info,
-                lambda: load_voice(plan.config),
+                language(plan.config.match_config.language).announcer(plan.recording.info),
+                lambda: load_voice(plan.config.station),
                 plan.times,
                 progress=lambda share: step(f"making the stadium track, {share:.0%}"),
             )
@@ -292,7 +299,8 @@ class _Replay:
         if audio is not None:
             background = AudioReader(audio, BED_RATE_HZ)
         else:
-            background = CrowdNoise(moments(plan.recording.events, plan.times), BED_RATE_HZ, seed=plan.config.seed)
+            seed = plan.config.match_config.seed
+            background = CrowdNoise(moments(plan.recording.events, plan.times), BED_RATE_HZ, seed=seed)
         self.ends.finish(Ending(title_of(engine.match.state), self.clock.now_s(), background))
 
     def _summarise(self, engine: CommentaryEngine) -> ReplaySummary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from asr_tts.audio.mixer import MixReport
 from asr_tts.recognizer.word_error import word_errors
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.world import go_ahead
 from commentary_llm.match import MatchInfo, MatchState
 from commentary_llm.report.summary import branch_figures, summarise
 from commentary_llm.session.record import CueRecord, ReplaySummary
+from commentary_llm.settings import Settings
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -28,7 +27,7 @@ T = TypeVar("T")
 BED_RATE_HZ = 22_050  # of the crowd under the speech
 
 
-def prepared_on_rank_0(args: argparse.Namespace, comm: MPI.Comm | None, prepare: Callable[[], T]) -> T | None:
+def prepared_on_rank_0(settings: Settings, comm: MPI.Comm | None, prepare: Callable[[], T]) -> T | None:
     """What `prepare` made of the input on rank 0, before any rank has loaded a model; called on every rank.
 
     Raises CommentaryError on rank 0 when `prepare` does. A rank above 0 serves the engine from here and leaves by
@@ -37,7 +36,7 @@ def prepared_on_rank_0(args: argparse.Namespace, comm: MPI.Comm | None, prepare:
     if comm is not None and comm.Get_rank() > 0:
         if go_ahead(comm):
             return None
-        CommentaryEngine.start(EngineConfig.build(**engine_options(args)), comm=comm)
+        CommentaryEngine.start(settings.engine_config(), comm=comm)
     try:
         prepared = prepare()
     except CommentaryError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from collections import deque
@@ -25,7 +24,6 @@ from commentary_llm.commands.runs import (
     title_of,
     uninterruptible,
 )
-from commentary_llm.config import EngineConfig, engine_options
 from commentary_llm.ends.contract import Closing, Ending, Opening, Sink, Source
 from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.loop import EndsLoop
@@ -40,6 +38,7 @@ from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import read_jsonl
 from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
+from commentary_llm.settings import EngineConfig, Settings
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -66,17 +65,19 @@ class ServePlan:
     full_timeline: bool
 
 
-def plan_serve(args: argparse.Namespace) -> ServePlan:
+def plan_serve(settings: Settings) -> ServePlan:
     """Checks all options and opens what can be opened. Raises ConfigError, InputError or OutputError."""
+    args = settings.serve
+    assert args.match_info is not None  # a required setting
     captions = args.captions if args.captions is not None else ("-" if args.pcm != "-" else None)
     if args.pcm == "-" and captions == "-":
         raise ConfigError("--pcm - and --captions - both go to standard output; give one of them a file or FIFO")
     if args.audio == "-" and args.events == "-":
         raise ConfigError("--audio - and --events - both read standard input; give one of them a FIFO or a port")
-    if args.audio_rate is not None and (args.audio is None or not 8_000 <= args.audio_rate <= 192_000):
-        raise ConfigError(f"--audio-rate {args.audio_rate}: goes with --audio, and is 8000 to 192000 (Hz)")
+    if args.audio_rate is not None and args.audio is None:
+        raise ConfigError(f"--audio-rate {args.audio_rate}: goes with --audio")
     recording = read_jsonl(args.match_info)
-    config = EngineConfig.build(**engine_options(args), match=recording.info, listen=args.audio is not None)
+    config = settings.engine_config(recording.info, listen=args.audio is not None)
     setting = SinkSetting(recording.info.id, args.full_timeline)
     named = [f"{name}:{target}" for name, target in (("pcm", args.pcm), ("captions", captions)) if target is not None]
     return ServePlan(
@@ -91,14 +92,14 @@ def plan_serve(args: argparse.Namespace) -> ServePlan:
     )
 
 
-def run_serve(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
+def run_serve(settings: Settings, comm: MPI.Comm | None) -> int:
     """Runs the `serve` command on every rank. Returns rank 0's exit code; raises CommentaryError there."""
 
     def prepare() -> tuple[ServePlan, MatchFiles]:
-        plan = plan_serve(args)
+        plan = plan_serve(settings)
         return plan, MatchFiles(plan.out, full_timeline=plan.full_timeline)
 
-    prepared = prepared_on_rank_0(args, comm, prepare)
+    prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:
         return ExitCode.OK
     plan, files = prepared
@@ -242,4 +243,4 @@ class _Live:
 
     def _background(self, desk: EventDesk) -> Background:
         """The stadium as it was heard; without a microphone a synthetic crowd, as in a replay."""
-        return self.spool or CrowdNoise(desk.moments, BED_RATE_HZ, seed=self.plan.config.seed)
+        return self.spool or CrowdNoise(desk.moments, BED_RATE_HZ, seed=self.plan.config.match_config.seed)

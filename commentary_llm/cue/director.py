@@ -69,6 +69,7 @@ class _Memory:
     """What the director remembers of its own cues, in stream seconds."""
 
     goal_s: float = float("-inf")
+    goals: list[str] = field(default_factory=list)  # event ids
     said_s: float = float("-inf")  # last cue of any kind
     shot: tuple[str, float] | None = None  # side and time of the last attempt spoken of
     foul: MatchEvent | None = None
@@ -98,8 +99,7 @@ class Director:
             return Decision(None, refusal)
         reason, supersedes = self._merge(event, rule, speech)
         cue = Cue(
-            event=event,
-            state=state,
+            facts=facts,
             urgency=rule.urgency,
             reason=reason,
             deadline_s=rule.deadline_s,
@@ -184,14 +184,15 @@ class Director:
         if event.type is EventType.MATCH_END and memory.whistle is not None and memory.whistle in speech.queued:
             return rule.reason, (memory.whistle,)
         if event.type in (EventType.GOAL, EventType.OWN_GOAL):
-            # Nothing that was waiting is worth hearing once there is a goal.
-            return rule.reason, speech.queued
+            # Nothing that was waiting is worth hearing once there is a goal, save another goal.
+            return rule.reason, tuple(queued for queued in speech.queued if queued not in memory.goals)
         return rule.reason, ()
 
     def _observe(self, event: MatchEvent, facts: Facts, speech: SpeechStatus, spoken: bool) -> None:
         memory, now_s = self._memory, speech.now_s
         if event.type in (EventType.GOAL, EventType.OWN_GOAL) and event.period < 5:
             memory.goal_s = now_s
+            memory.goals.append(event.event_id)
         if event.type is EventType.SHOT and spoken:
             memory.shot = (next(iter(facts.roles.get("side", ())), ""), now_s)
         if event.type is EventType.FOUL and spoken:

@@ -106,7 +106,7 @@ class Generator(Protocol):
     def count_tokens(self, text: str) -> int: ...
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
-        """Queues a request without blocking. Raises EngineError when the queue is full, InputError when too long."""
+        """Queues a request without blocking. Raises BusyError when the queue is full, InputError when too long."""
         ...
 
     def cancel(self, handle: GenerationHandle) -> None:

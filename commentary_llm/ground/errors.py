@@ -38,9 +38,20 @@ class EngineError(CommentaryError):
     """A model stage failed while running."""
 
 
+class BusyError(EngineError):
+    """A stage has no room for more at this moment; what was asked for can be done another way, or later."""
+
+
 class RankLostError(EngineError):
     """An MPI rank died or no longer answers; the job has to be started again."""
 
 
 class OutputError(CommentaryError):
     """An output could not be written (full disk, no permission)."""
+
+
+def exit_code_of(error: CommentaryError) -> ExitCode:
+    """What a command returns that was ended by `error`."""
+    if isinstance(error, (InputError, ConfigError)):
+        return ExitCode.BAD_INPUT
+    return ExitCode.ARTIFACT if isinstance(error, ArtifactError) else ExitCode.FAILED

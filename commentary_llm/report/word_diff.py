@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Levenshtein
+
 from asr_tts.recognizer.word_error import normalise_words
 
 # A written word without the punctuation around it.
@@ -37,32 +39,16 @@ def word_diff(heard: str, announced: str) -> WordDiff:
     right = list(_WORD.finditer(announced))
     left_of, left_words = _spell(left)
     right_of, right_words = _spell(right)
-    cost = [[row + column for column in range(len(right_words) + 1)] for row in range(len(left_words) + 1)]
-    for row, left_word in enumerate(left_words, start=1):
-        for column, right_word in enumerate(right_words, start=1):
-            cost[row][column] = min(
-                cost[row - 1][column - 1] + (left_word != right_word),
-                cost[row - 1][column] + 1,
-                cost[row][column - 1] + 1,
-            )
     left_wrong = set(range(len(left_words)))
     right_wrong = set(range(len(right_words)))
-    row, column = len(left_words), len(right_words)
-    while row and column:
-        equal = left_words[row - 1] == right_words[column - 1]
-        if cost[row][column] == cost[row - 1][column - 1] + (not equal):
-            row, column = row - 1, column - 1
-            if equal:
-                left_wrong.remove(row)
-                right_wrong.remove(column)
-        elif cost[row][column] == cost[row - 1][column] + 1:
-            row -= 1
-        else:
-            column -= 1
+    for run in Levenshtein.opcodes(left_words, right_words):
+        if run.tag == "equal":
+            left_wrong.difference_update(range(run.src_start, run.src_end))
+            right_wrong.difference_update(range(run.dest_start, run.dest_end))
     return WordDiff(
         _pieces(heard, left, {left_of[index] for index in left_wrong}),
         _pieces(announced, right, {right_of[index] for index in right_wrong}),
-        cost[-1][-1] / max(1, len(right_words)),
+        Levenshtein.distance(left_words, right_words) / max(1, len(right_words)),
     )
 
 

@@ -16,15 +16,12 @@ from dataclasses import dataclass, field, replace
 
 from asr_tts.interfaces import AudioChunk, Synthesizer
 from commentary_llm.cue.buildup import BuildUp, Outcome, build_up_of
+from commentary_llm.cue.choice import Room
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import GenerationHandle, GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.metrics import Metrics
-from commentary_llm.language.en.choice import Room
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.contract import Gate, Openers, Prompts
 from commentary_llm.match import MatchEvent, MatchState
 from commentary_llm.session.candidates import Candidate, best_of
 from commentary_llm.session.sound_bank import style_of
@@ -32,7 +29,6 @@ from commentary_llm.session.sound_bank import style_of
 _PRIORITY = -1  # below every cue
 _CANDIDATES = 2  # for each outcome; most of what is decoded here is never heard
 _DEADLINE_MS = 5e3
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class _Followed:
 
 
 class Branches:
-    """Prepares branches in `run`, which somebody gives a thread. All other methods may be called from any thread.
+    """Prepares branches in `prepare_next`, for which somebody has a thread. Other methods may be called from any.
 
     `metrics` counts under "branches": build_ups, prepared, settled (an outcome came), ready (and its branch was there),
     heard, refused (not true, or worn, when it came); under "branches_wasted": tokens and speech_ms thrown away.
@@ -89,16 +85,17 @@ class Branches:
         self,
         generator: Generator,
         synthesizer: Synthesizer,
-        prompts: PromptBuilder,
-        gate: FactGate,
+        prompts: Prompts,
+        gate: Gate,
         history: LineHistory,
-        openers: OpenerBook,
+        openers: Openers,
         sampling: SamplingParams,
         metrics: Metrics,
+        on_due: Callable[[], None],
         *,
         enabled: bool = True,
     ) -> None:
-        """Without `enabled` nothing is ever followed."""
+        """`on_due` is told when there may be something to prepare. Without `enabled` nothing is ever followed."""
         self._enabled = enabled
         self._generator = generator
         self._synthesizer = synthesizer
@@ -108,7 +105,8 @@ class Branches:
         self._openers = openers
         self._sampling = replace(sampling, candidates=min(_CANDIDATES, sampling.candidates))
         self._metrics = metrics
-        self._changed = threading.Condition()
+        self._on_due = on_due
+        self._lock = threading.Lock()
         self._followed: _Followed | None = None
         self._handle: GenerationHandle | None = None
         self._working = False
@@ -123,7 +121,7 @@ class Branches:
         else that was prepared is thrown away. It may begin something itself, which is followed from now on.
         """
         begun = build_up_of(event, state) if self._enabled else None
-        with self._changed:
+        with self._lock:
             branch = None
             if self._followed is not None:
                 outcome = self._followed.build_up.settled_by(event, state)
@@ -137,7 +135,8 @@ class Branches:
             if begun is not None:
                 self._metrics.count("branches", "build_ups")
                 self._followed = _Followed(begun, deque(begun.outcomes))
-                self._changed.notify_all()
+        if begun is not None:
+            self._on_due()
         return branch
 
     def settle(self, branch: Branch, *, heard: bool) -> None:
@@ -148,44 +147,48 @@ class Branches:
 
     def pause(self) -> None:
         """Gives way to a real cue: decoding is cancelled, and nothing begun until `resume`."""
-        with self._changed:
+        with self._lock:
             self._paused = True
             self._interrupt()
 
     def resume(self) -> None:
-        with self._changed:
+        with self._lock:
             self._paused = False
-            self._changed.notify_all()
+        self._on_due()
 
     def idle(self) -> bool:
         """Whether nothing is being prepared, nor will be without another event."""
-        with self._changed:
+        with self._lock:
             waiting = self._followed is not None and bool(self._followed.waiting)
             return self._closed or not (self._working or waiting)
 
     def close(self) -> None:
-        """Throws everything away and lets `run` return. Idempotent."""
-        with self._changed:
+        """Throws everything away; nothing more is prepared. Idempotent."""
+        with self._lock:
             self._closed = True
             self._forget()
-            self._changed.notify_all()
 
-    def run(self, on_idle: Callable[[], None]) -> None:
-        """Prepares what is followed, one outcome after another, until `close`. `on_idle` is told when all is done.
+    @property
+    def due(self) -> bool:
+        """Whether an outcome waits to be prepared, and may be."""
+        with self._lock:
+            return not self._closed and self._next() is not None
 
-        Raises the generator's and the synthesiser's errors.
+    def prepare_next(self) -> bool:
+        """Prepares one outcome; False when there is none to prepare now.
+
+        One thread calls it at a time. Raises the generator's and the synthesiser's errors.
         """
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._next() is not None, _POLL_S)
-                if self._closed:
-                    return
-                outcome, followed = self._next(), self._followed
-                if outcome is None or followed is None:
-                    continue
-                self._working, self._interrupted = True, False
+        with self._lock:
+            outcome, followed = self._next(), self._followed
+            if self._closed or outcome is None or followed is None:
+                return False
+            self._working, self._interrupted = True, False
+        branch = None
+        try:
             branch = self._prepare(followed.build_up, outcome)
-            with self._changed:
+        finally:
+            with self._lock:
                 self._working = False
                 if followed is not self._followed:
                     if branch is not None:
@@ -195,8 +198,7 @@ class Branches:
                     if branch is not None:
                         followed.ready[outcome.name] = branch
                         self._metrics.count("branches", "prepared")
-            if self.idle():
-                on_idle()
+        return True
 
     def _next(self) -> Outcome | None:
         if self._paused or self._followed is None or not self._followed.waiting:
@@ -223,9 +225,8 @@ class Branches:
 
     def _write(self, cue: Cue) -> tuple[list[str], int]:
         """The sentences of the best true candidate, none when interrupted; and how many tokens all of them took."""
-        fitting = self._openers.fitting(cue, facts_of(cue.event, cue.state))
         # The real event gets an opener of its own; this one makes the model go on from one.
-        opener = next((text for _, text in fitting), "")
+        opener = self._openers.first(cue)
         request = GenerationRequest(
             prefix=self._prompts.prefix,
             text=self._prompts.text(cue, self._history.last(1), opener=opener),
@@ -233,7 +234,7 @@ class Branches:
             priority=_PRIORITY,
             deadline_ms=_DEADLINE_MS,
         )
-        with self._changed:
+        with self._lock:
             if self._interrupted:
                 return [], 0
             handle = self._handle = self._generator.submit(request)
@@ -247,7 +248,7 @@ class Branches:
                     return [], tokens
                 candidates[chunk.candidate].push(chunk)
         finally:
-            with self._changed:
+            with self._lock:
                 self._handle = None
             self._generator.cancel(handle)
         best = best_of(candidates)

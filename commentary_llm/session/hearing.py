@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterable
 from typing import Protocol
 
+import numpy as np
+
 from asr_tts.audio.reader import AudioReader
 from asr_tts.interfaces import Recognizer
-from asr_tts.recognizer.listener import Listener
+from asr_tts.recognizer.listener import StreamEar
 from asr_tts.recognizer.offline import transcribe_around
-from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.errors import CommentaryError, ConfigError
 from commentary_llm.match import MatchEvent
 
 log = logging.getLogger(__name__)
@@ -28,11 +30,18 @@ class Hearing(Protocol):
         """What was heard around (replay) or until (live) this moment; '' when nothing was."""
         ...
 
+    def push(self, samples: np.ndarray) -> None:
+        """Live sound: (N,) float32 mono 16 kHz. Raises ConfigError where none is expected."""
+        ...
+
     def close(self) -> None: ...
 
 
 class Silence:
     """No stadium audio."""
+
+    def push(self, samples: np.ndarray) -> None:
+        raise ConfigError("the engine was started without a recogniser; use EngineConfig(listen=True)")
 
     def heard(self, event: MatchEvent, stream_s: float) -> str:
         return ""
@@ -44,14 +53,17 @@ class Silence:
 class LiveHearing:
     """The newest words of a recogniser that runs all the time; never waits."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, ear: StreamEar) -> None:
+        self._ear = ear
+
+    def push(self, samples: np.ndarray) -> None:
+        self._ear.push(samples)
 
     def heard(self, event: MatchEvent, stream_s: float) -> str:
-        return self._listener.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S).text
+        return self._ear.transcript(stream_s, WINDOW_BEFORE_S + WINDOW_AFTER_S).text
 
     def close(self) -> None:
-        self._listener.close()
+        self._ear.close()
 
 
 class RecordedHearing:
@@ -76,6 +88,9 @@ class RecordedHearing:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="hearing", daemon=True)
         self._thread.start()
+
+    def push(self, samples: np.ndarray) -> None:
+        raise ConfigError("this match hears a recording; it takes no live sound")
 
     def _run(self) -> None:
         for i, (event_id, at_s) in enumerate(self._plan):

@@ -79,6 +79,11 @@ class CueJob:
     cached_tokens: int = 0
     generated_tokens: int = 0
 
+    @property
+    def due_s(self) -> float:
+        """When its first sound is stale, in perf_counter seconds: the same clock for all sessions."""
+        return self.marks.accepted / 1e9 + self.cue.deadline_s
+
     def voiced(self, text: str) -> VoicedSentence | None:
         """The sound of `text` where it was prepared ahead."""
         if self.branch is None or not self.branch_used:

@@ -1,28 +1,29 @@
-"""The sound of every opener of a match, made before it begins and kept for the next time."""
+"""The sound of openers, ready to be heard."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from asr_tts.interfaces import SpeechStyle, Synthesizer
-from asr_tts.synthesizer.clips import Clip, ClipCache, speak_clip
+from asr_tts.interfaces import SpeechStyle
+from asr_tts.synthesizer.clips import Clip
 from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.language.en.openers import OpenerSentence, sentences_of
-
-_MOST_THREADS = 8
+from commentary_llm.language.contract import OpenerSentence
 
 
 def style_of(cue: Cue) -> SpeechStyle:
     """How all of a cue is spoken: openers and what follows sound alike."""
-    return _STYLES[mood_of(cue.excitement)]
+    return style_of_mood(mood_of(cue.excitement))
+
+
+def style_of_mood(mood: Mood) -> SpeechStyle:
+    """How everything in a mood is spoken."""
+    return _STYLES[mood]
 
 
 _STYLES = {mood: style_for(mood.excitement) for mood in Mood}
@@ -38,66 +39,44 @@ class PreparedSpeech:
 
 
 class SoundBank:
-    """Clips by sentence and mood. Read-only once made; safe to share between threads."""
+    """Clips by sentence and mood, shared by all matches. It may grow while it is read; thread-safe."""
 
-    def __init__(self, clips: Mapping[OpenerSentence, Clip]) -> None:
-        self._clips = dict(clips)
+    def __init__(self) -> None:
+        self._clips: dict[OpenerSentence, Clip] = {}
 
     def __len__(self) -> int:
         return len(self._clips)
 
-    def speech(self, opener: str, mood: Mood) -> PreparedSpeech | None:
-        """The sound of an opener, its sentences with a pause between; None where one of them is not there."""
+    def __contains__(self, sentence: OpenerSentence) -> bool:
+        return sentence in self._clips
+
+    def add(self, sentence: OpenerSentence, clip: Clip) -> None:
+        self._clips[sentence] = clip
+
+    def drop(self, sentences: Iterable[OpenerSentence]) -> None:
+        """Forgets sentences that no match says any more."""
+        for sentence in sentences:
+            self._clips.pop(sentence, None)
+
+    def speech(self, sentences: Sequence[str], mood: Mood) -> PreparedSpeech | None:
+        """The sound of an opener's sentences with a pause between; None where one of them is not there."""
         parts: list[np.ndarray] = []
         edges_s: list[float] = []
         at = 0
         rate_hz = 0
-        for sentence in sentences_of(opener):
+        for sentence in sentences:
             clip = self._clips.get(OpenerSentence(sentence, mood))
             if clip is None:
+                return None
+            samples = clip.samples()
+            if samples is None:  # its file was lost
+                self.drop([OpenerSentence(sentence, mood)])
                 return None
             rate_hz = clip.sample_rate_hz
             edges_s += (at / rate_hz + edge_s for edge_s in clip.word_edges_s)
             pause = np.zeros(round(pause_after_s(sentence, _STYLES[mood].rate) * rate_hz), np.float32)
-            parts += (clip.samples(), pause)
-            at += len(clip.pcm) + len(pause)
+            parts += (samples, pause)
+            at += clip.length_samples + len(pause)
         if not parts:
             return None
         return PreparedSpeech(np.concatenate(parts[:-1]), rate_hz, tuple(edges_s))
-
-
-def prepare_sounds(
-    sentences: Iterable[OpenerSentence],
-    synthesizer: Synthesizer,
-    cache: ClipCache | None,
-    progress: Callable[[float], None],
-) -> SoundBank:
-    """Takes each sentence's clip from `cache` or makes it, on all cores; `progress` gets the share done.
-
-    Without a cache nothing is kept.
-    """
-    wanted = list(sentences)
-    clips: dict[OpenerSentence, Clip] = {}
-    for sentence in wanted:
-        clip = cache.get(sentence.text, _STYLES[sentence.mood]) if cache is not None else None
-        if clip is not None:
-            clips[sentence] = clip
-    missing = [sentence for sentence in wanted if sentence not in clips]
-
-    def make(sentence: OpenerSentence) -> Clip:
-        clip = speak_clip(synthesizer, sentence.text, _STYLES[sentence.mood])
-        if cache is not None:
-            cache.put(sentence.text, _STYLES[sentence.mood], clip)
-        return clip
-
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="openers")
-    try:
-        for sentence, clip in zip(missing, pool.map(make, missing), strict=True):
-            clips[sentence] = clip
-            progress(len(clips) / len(wanted))
-    finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for a thousand clips
-    if missing and cache is not None:
-        cache.prune()
-    return SoundBank(clips)

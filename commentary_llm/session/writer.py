@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter, perf_counter_ns
 
+from commentary_llm.cue.choice import UNSAYABLE, Room
 from commentary_llm.cue.cue import Urgency
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import FinishReason, GenerationRequest, Generator, SamplingParams, TokenChunk
-from commentary_llm.language.en.choice import UNSAYABLE, Room
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.prompt import PromptBuilder
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.ground.errors import BusyError
+from commentary_llm.language.contract import Gate, Prompts, Templates
 from commentary_llm.session.candidates import Candidate, best_of
 from commentary_llm.session.job import CueJob
 
@@ -52,9 +51,9 @@ class LineWriter:
     def __init__(
         self,
         generator: Generator,
-        prompts: PromptBuilder,
-        gate: FactGate,
-        templates: TemplateWriter,
+        prompts: Prompts,
+        gate: Gate,
+        templates: Templates,
         history: LineHistory,
         sampling: SamplingParams,
         budget: TextBudget,
@@ -68,17 +67,29 @@ class LineWriter:
         self._budget = budget
 
     def write(
-        self, job: CueJob, superseded: Callable[[], bool], hurried: Callable[[], bool] = lambda: False
+        self,
+        job: CueJob,
+        superseded: Callable[[], bool],
+        hurried: Callable[[], bool] = lambda: False,
+        most_candidates: int | None = None,
     ) -> Iterator[str]:
         """Yields the sentences that follow the cue's opener, each true at its state; fills in the job's text fields.
 
         All candidates are heard out for as long as the opener (or speech before it) sounds, and the best true one
         becomes the line; where none is true in time, a template is. The line ends at its own end, at its first
         refused clause, or at the cue's word limit. Yields nothing when `superseded` turns true before the first
-        sentence, nor when there is nothing true to add to the opener. `hurried`: whether other cues wait for the voice.
+        sentence, nor when there is nothing true to add to the opener.
+        `hurried`: whether other cues wait for the voice. `most_candidates`: where there is not room for as many as
+        configured. A language model that has no room at all leaves the line to opener and template.
         """
         said = [job.opener] if job.opener else []
-        sentences = self._from_branch(job) if self._holds(job) else self._from_model(job, superseded, hurried)
+        sentences = (
+            self._from_branch(job)
+            if self._holds(job)
+            else self._from_model(
+                job, superseded, hurried, self._sampling.candidates if most_candidates is None else most_candidates
+            )
+        )
         for sentence in sentences:
             said.append(sentence)
             yield sentence
@@ -111,7 +122,9 @@ class LineWriter:
     def _room(job: CueJob) -> Room:
         return Room(job.opener, max(1, job.cue.max_words - len(job.opener.split())))
 
-    def _from_model(self, job: CueJob, superseded: Callable[[], bool], hurried: Callable[[], bool]) -> Iterator[str]:
+    def _from_model(
+        self, job: CueJob, superseded: Callable[[], bool], hurried: Callable[[], bool], most_candidates: int
+    ) -> Iterator[str]:
         cue = job.cue
         started_s = perf_counter()
         # Nothing is gained by giving up while something is still being heard.
@@ -121,16 +134,21 @@ class LineWriter:
         request = GenerationRequest(
             prefix=self._prompts.prefix,
             text=self._prompts.text(cue, self._history.last(_SAID_LINES), job.heard, opener=job.opener),
-            sampling=self._sampling,
+            sampling=replace(self._sampling, candidates=min(self._sampling.candidates, most_candidates)),
             priority=int(cue.urgency),
             deadline_ms=(self._budget.of(cue.urgency) + 2.0) * 1e3,
         )
         job.marks.prompted = perf_counter_ns()
-        handle = self._generator.submit(request)
+        try:
+            handle = self._generator.submit(request)
+        except BusyError as error:
+            job.source_reason = "the language model has no room"
+            log.info("event %s: %s", cue.event.event_id, error)
+            return
         room = self._room(job)
         candidates = [
             Candidate(number, cue, room, self._gate, self._history)
-            for number in range(1, self._sampling.candidates + 1)
+            for number in range(1, request.sampling.candidates + 1)
         ]
         job.candidates = len(candidates)
         chosen: Candidate | None = None

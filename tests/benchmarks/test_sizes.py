@@ -7,26 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.engine import decode_batches
-from commentary_llm.commands.cli import main
-from commentary_llm.config import EngineConfig
-from commentary_llm.generation.torch.sizes import KNOWN_SIZES
-
-SMALL = {
-    **KNOWN_SIZES["llama-7b"],
-    "hidden_size": 128,
-    "intermediate_size": 250,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 320,
-}
+from commentary_llm.settings import EngineConfig
 
 
-def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(SMALL))
-    options = ["--random-weights", str(tmp_path / "config.json"), "--repeats", "2", "--out", str(tmp_path / "out.json")]
-    assert main(["bench", *options]) == 0
+def test_every_figure_is_there(small_sizes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [str(small_sizes), "--repeats", "2", "--out", str(tmp_path / "out.json"), "--ranks", "1"]
+    assert main(["sizes", *options]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert json.loads((tmp_path / "out.json").read_text()) == found
     for name in ("decode", "event", "event_first"):
@@ -39,12 +27,12 @@ def test_every_figure_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--random-weights", str(tmp_path / "none.json")]) == 2
+    assert main(["sizes", str(tmp_path / "none.json"), "--ranks", "1"]) == 2
     assert "expected llama-7b or a config.json" in capsys.readouterr().err
     (tmp_path / "broken.json").write_text("{")
-    assert main(["bench", "--random-weights", str(tmp_path / "broken.json")]) == 2
+    assert main(["sizes", str(tmp_path / "broken.json"), "--ranks", "1"]) == 2
     assert "is not JSON" in capsys.readouterr().err
-    assert main(["bench", "--random-weights", "llama-7b", "--repeats", "0"]) == 2
+    assert main(["sizes", "llama-7b", "--repeats", "0", "--ranks", "1"]) == 2
     assert "--repeats is 0" in capsys.readouterr().err
 
 
@@ -54,4 +42,4 @@ def test_batches_fit_the_slots_that_the_engine_opens(candidates: int) -> None:
     config = EngineConfig(device="cuda", candidates=candidates)
     batches = decode_batches(config)
     assert batches[:3] == [1, 2, 4]
-    assert max(batches) <= config.max_batch >= candidates
+    assert max(batches) <= config.station.llm.max_batch >= candidates

@@ -10,13 +10,14 @@ import pytest
 from checkpoints import verify as verify_module
 from checkpoints.__main__ import main
 from commentary_llm.artifacts.llama import LlamaShape
+from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, shards_dir
 
 SHAPE = LlamaShape(1, 8, 2, 1, 4, 8, 16, True)
 
 
 def test_empty_home_is_not_whole(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify"]) == 1
+    assert main(["verify"]) == ExitCode.ARTIFACT
     out = capsys.readouterr().out
     for name in (LLM_MODEL, ASR_MODEL, TTS_MODEL):
         assert f"models/{name} does not exist; build it with `python -m checkpoints setup`" in out
@@ -35,7 +36,7 @@ def test_corrupted_shard_is_found_and_named(
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert main(["verify"]) == 1
+    assert main(["verify"]) == ExitCode.ARTIFACT
     out = capsys.readouterr().out
     assert "broken\tshards/tiny/int8-tp2" in out
     assert "whole\tshards/tiny/int8\t" in out
@@ -56,22 +57,22 @@ def test_perplexity_ends_with_json(
     assert report["tokens"] == 79
     assert report["loss_percent"] == pytest.approx(100 * (report["int8"] / report["imported"] - 1))
     text.write_text("w1")
-    assert main(["perplexity", "--model", "tiny", "--text", str(text)]) == 1
+    assert main(["perplexity", "--model", "tiny", "--text", str(text)]) == ExitCode.BAD_INPUT
     assert "needs at least 32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "code", "text"),
     [
-        (["quantize", "--model", "nothing"], "models/nothing does not exist"),
-        (["import-llm", "/nowhere/at/all", "--name", "x"], "/nowhere/at/all does not exist"),
-        (["perplexity", "--text", "/nowhere.txt"], "cannot be read"),
+        (["quantize", "--model", "nothing"], ExitCode.ARTIFACT, "models/nothing does not exist"),
+        (["import-llm", "/nowhere/at/all", "--name", "x"], ExitCode.BAD_INPUT, "/nowhere/at/all does not exist"),
+        (["perplexity", "--text", "/nowhere.txt"], ExitCode.BAD_INPUT, "cannot be read"),
     ],
 )
 def test_errors_are_one_line(
-    own_home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
+    own_home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: ExitCode, text: str
 ) -> None:
-    assert main(arguments) == 1
+    assert main(arguments) == code
     assert text in capsys.readouterr().err
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from checkpoints import writer as writer_module
 from checkpoints.build import ensure_quantized, ensure_shards, import_llm, whats_wrong
 from checkpoints.progress import Reporter
 from checkpoints.recipes import RECIPES, SHARD, Recipe
 from checkpoints.writer import write_artifact
-from commentary_llm.artifacts import manifest as manifest_module
 from commentary_llm.artifacts.llama import LlamaShape
 from commentary_llm.artifacts.manifest import Source, load_manifest, quantized_dir, read_manifest
 from commentary_llm.ground.errors import ArtifactError, OutputError
@@ -182,7 +182,7 @@ def test_killed_build_is_never_used_and_cleaned_away(tmp_path: Path) -> None:
     program = (
         "import os, sys, signal\n"
         "from pathlib import Path\n"
-        "from commentary_llm.artifacts.manifest import write_artifact\n"
+        "from checkpoints.writer import write_artifact\n"
         "from checkpoints.recipes import Recipe\n"
         "with write_artifact(Path(sys.argv[1]), kind='piper-onnx', name='v', command='c',\n"
         "                    recipe=Recipe('r', 1), sources=(), tools={}, dtype='x') as artifact:\n"
@@ -204,7 +204,7 @@ def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(manifest_module, "_sync", full)
+    monkeypatch.setattr(writer_module, "_sync", full)
     with pytest.raises(OutputError, match=r"the disk is full while writing .*voice.*COMMENTARY_HOME"):
         make_artifact(tmp_path / "voice")
     assert [path.name for path in tmp_path.iterdir()] == [".voice.lock"]

@@ -195,3 +195,15 @@ def test_a_whole_provider_match_is_neither_mute_nor_babble(shared_data: Path) ->
     cues, lost = _replay(recording)
     assert lost == []
     assert 120 <= cues <= 250
+
+
+def test_a_goal_takes_back_small_talk_that_waits_but_no_other_goal(small_match: MatchInfo) -> None:
+    director, state = Director(), MatchState.initial(small_match)
+    goals = [
+        MatchEvent(event_id=f"g{n}", type=EventType.GOAL, period=1, elapsed_s=600.0 + n, team="h", player="h4")
+        for n in range(2)
+    ]
+    state = state.apply(goals[0])
+    director.decide(goals[0], state, SpeechStatus(now_s=600.0))
+    waiting = SpeechStatus(now_s=600.0, queued=("corner", "g0"))
+    assert director.decide(goals[1], state.apply(goals[1]), waiting).supersedes == ("corner",)

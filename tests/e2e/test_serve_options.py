@@ -24,7 +24,7 @@ def teams(small_match: MatchInfo, tmp_path: Path) -> Path:
         (["--pcm", "-", "--captions", "-"], 2, "both go to standard output"),
         (["--audio", "-"], 2, "both read standard input"),
         (["--audio-rate", "16000"], 2, "goes with --audio"),
-        (["--audio", "x", "--audio-rate", "20"], 2, "is 8000 to 192000"),
+        (["--audio", "x", "--audio-rate", "20"], 2, "8000 to 192000"),
         (["--events", "absent.jsonl"], 2, "absent.jsonl"),
         (["--events", "tcp:7070"], 2, "expected tcp:HOST:PORT"),
         (["--events", "tcp:256.0.0.1:0"], 2, "cannot listen there"),
@@ -44,9 +44,7 @@ def test_bad_options_are_named(
 
 
 def test_line_ups_are_needed_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["serve"])
-    assert stop.value.code == 2
+    assert main(["serve"]) == 2
     assert "--match-info" in capsys.readouterr().err
     (tmp_path / "bad.jsonl").write_text('{"type": "match", "id": "x"}\n')
     for name in ("bad.jsonl", "absent.jsonl"):

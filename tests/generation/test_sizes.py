@@ -9,12 +9,12 @@ from numerics import encode, greedy, prompt_logits, relative_error
 from thread_ranks import ThreadRanks
 from tiny_llama import PROMPTS
 
-from commentary_llm.config import EngineConfig
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation.torch import sizes
 from commentary_llm.generation.torch.backend import TorchBackendConfig
 from commentary_llm.generation.torch.generator import open_torch_generator
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.settings import EngineConfig
 
 BIG = {
     **sizes.KNOWN_SIZES["llama-7b"],

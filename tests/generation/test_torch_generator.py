@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
-from commentary_llm.generation.backends import open_generator, select_backend
+from commentary_llm.generation.registry import select_backend
 from commentary_llm.generation.torch.backend import TorchBackendConfig
 from commentary_llm.generation.torch.cuda.library import load_kernels
 from commentary_llm.generation.torch.generator import TorchGenerator, open_torch_generator
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
+from commentary_llm.settings import EngineConfig
 
 TIMEOUT_S = 60
 PROMPT = "Goal! Messi scores for Argentina"
@@ -123,7 +124,7 @@ def test_chat_uses_the_template(generator: TorchGenerator) -> None:
 
 
 def test_closed_generator_refuses(tiny_shards: dict[int, Path]) -> None:
-    generator = open_generator("auto", TorchBackendConfig(tiny_shards[1], max_context=100), None)
+    generator = open_torch_generator(TorchBackendConfig(tiny_shards[1], max_context=100), None)
     handle = generator.submit(request(max_new_tokens=60, temperature=1.0))
     generator.close()
     generator.close()
@@ -138,11 +139,12 @@ def test_wrong_rank_count_names_both_and_the_command(tiny_shards: dict[int, Path
 
 
 def test_backend_choice() -> None:
-    assert select_backend("auto").name == "torch"
-    assert select_backend("torch").name == "torch"
-    assert select_backend("tensorrt_llm").name == "tensorrt_llm"
+    options = EngineConfig().station.model_options
+    assert select_backend("auto", options).name == "torch"
+    assert select_backend("torch", options).name == "torch"
+    assert select_backend("tensorrt_llm", options).name == "tensorrt_llm"
     with pytest.raises(ConfigError, match="expected one of"):
-        select_backend("vllm")
+        select_backend("vllm", options)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -24,13 +24,12 @@ from unittest import mock
 
 from asr_tts.audio.crowd import CrowdNoise
 from commentary_llm.commands.runs import BED_RATE_HZ
-from commentary_llm.config import EngineConfig
 from commentary_llm.ends.contract import Closing, Ending, Opening
 from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import CAPTIONS, SOUND, MatchFiles
-from commentary_llm.ends.sources.tcp import TrackerPort
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
@@ -43,6 +42,7 @@ from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import StreamTimes
 from commentary_llm.session.events import SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord
+from commentary_llm.settings import EngineConfig
 
 RECORDED = Path(__file__).with_name("recorded.json")
 _WAIT_S = 120.0
@@ -83,8 +83,15 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     complaints: list[str] = []
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
+    # Time stands still for the writer too: how fast the machine decodes must not show in where a line is cut.
+    still = mock.patch("commentary_llm.session.writer.perf_counter", return_value=0.0)
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with patience, EndsLoop() as loop, CommentaryEngine.start(config, clock=clock, subscribers=[heard]) as engine:
+    with (
+        still,
+        patience,
+        EndsLoop() as loop,
+        CommentaryEngine.start(config, clock=clock, subscribers=[heard]) as engine,
+    ):
         ends = MatchEnds(loop, [*files.sinks, answers], complaints.append)
         opening = Opening(recording.info.id, "golden", engine.synthesizer.sample_rate_hz, clock.now_s())
         ends.start(engine.events, opening, clock, live=False)

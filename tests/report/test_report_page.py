@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import sample_records, sample_summary
 
-from asr_tts.recognizer.word_error import word_errors
+from asr_tts.recognizer.word_error import normalise_words, word_errors
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.report import render_report, write_report
 from commentary_llm.report.timeline import build_timeline, elapsed_s
@@ -265,6 +265,19 @@ def test_word_diff_marks_what_differs() -> None:
     assert math.isclose(diff.error, 2 / 7)
     assert word_diff("", "Goal for France").error == 1
     assert word_diff("number twenty-three julian", "Number 23, Julián").error == 0
+
+
+one_word_each = st.lists(st.sampled_from(["goal", "Goal,", "for", "Mbappé"]), max_size=8).map(" ".join)
+
+
+@given(one_word_each, one_word_each)
+def test_word_diff_leaves_equal_words_unmarked(heard: str, announced: str) -> None:
+    diff = word_diff(heard, announced)
+    right = [" ".join(piece.text for piece in side if not piece.wrong) for side in (diff.heard, diff.announced)]
+    assert normalise_words(right[0]) == normalise_words(right[1])
+    wrong = [" ".join(piece.text for piece in side if piece.wrong).split() for side in (diff.heard, diff.announced)]
+    # Each edit marks one word of a side or one of both.
+    assert max(map(len, wrong)) <= round(diff.error * max(1, len(announced.split()))) <= sum(map(len, wrong))
 
 
 words = st.lists(st.sampled_from(["goal", "Goal,", "for", "Mbappé", "no. 10", "—"]), max_size=8).map(" ".join)

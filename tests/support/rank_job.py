@@ -14,9 +14,10 @@ from device_double import drawing_on_device
 from mpi4py import MPI
 
 from commentary_llm.generation import GenerationRequest, SamplingParams
-from commentary_llm.generation.backends import open_generator, serve_generator
 from commentary_llm.generation.torch.backend import TorchBackendConfig
+from commentary_llm.generation.torch.generator import open_torch_generator
 from commentary_llm.generation.torch.runner import StepRunner
+from commentary_llm.generation.torch.worker import serve_torch_generator
 from commentary_llm.ground.errors import CommentaryError
 
 PROMPTS = ("Goal! Messi", "The referee points to the spot", "90+4 minutes")
@@ -36,9 +37,9 @@ def run(mode: str, shards: Path) -> None:
     if comm.rank:
         if comm.rank == comm.size - 1:
             sabotage(mode)
-        serve_generator("torch", config, comm)
+        serve_torch_generator(config, comm)
         return
-    with open_generator("torch", config, comm) as generator:
+    with open_torch_generator(config, comm) as generator:
         if mode == "tokens":
             greedy = SamplingParams(max_new_tokens=12)
             drawn = SamplingParams(15, temperature=0.9, top_p=0.9, repetition_penalty=1.2, seed=4, candidates=3)

@@ -18,30 +18,31 @@ def generate(mode: str) -> None:
     from mpi4py import MPI
 
     from commentary_llm.generation import GenerationRequest, SamplingParams
-    from commentary_llm.generation.backends import open_generator, select_backend, serve_generator
     from commentary_llm.generation.peers import RankTimeouts
+    from commentary_llm.generation.registry import select_backend
     from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
-    from commentary_llm.generation.torch.backend import TorchBackendConfig
+    from commentary_llm.generation.tensorrt_llm.generator import open_tensorrt_llm_generator
+    from commentary_llm.generation.tensorrt_llm.worker import serve_tensorrt_llm_generator
     from commentary_llm.ground.errors import CommentaryError
-    from commentary_llm.ground.home import llm_engines_dir, shards_dir
+    from commentary_llm.ground.home import llm_engines_dir
+    from commentary_llm.settings import EngineConfig
 
     comm = MPI.COMM_WORLD
     timeouts = RankTimeouts(start_s=60.0, grace_s=1.0)
     folder = llm_engines_dir("llama3", 2)
     stall_s = 3.0 if mode == "hang" else 20.0  # a stopped rank is to be noticed by its missing heartbeats
     engines = TensorRTLLMConfig(folder, "llama3", stall_s=stall_s, shutdown_s=8.0, timeouts=timeouts)
-    torch_config = TorchBackendConfig(shards_dir("llama3", comm.size))
-    choice = select_backend("auto" if mode == "auto" else "tensorrt_llm", engines, comm)
     if mode == "auto":
+        choice = select_backend("auto", EngineConfig(llm="llama3").station.model_options, comm)
         print(f"CHOICE {comm.rank} {choice}", flush=True)
         return
     if comm.rank:
         if mode in ("stop-follower", "kill-follower"):
             threading.Thread(target=hit_follower, args=(mode,), daemon=True).start()
-        serve_generator(choice.name, torch_config, comm, engines=engines)
+        serve_tensorrt_llm_generator(engines, comm)
         print(f"LEFT rank {comm.rank}", flush=True)
         return
-    generator = open_generator(choice.name, torch_config, comm, engines=engines)
+    generator = open_tensorrt_llm_generator(engines, comm)
     print("OPEN", generator.description, flush=True)
     if mode == "raise":
         raise ZeroDivisionError("the program fails without closing")

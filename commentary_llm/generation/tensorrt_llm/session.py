@@ -26,7 +26,7 @@ from commentary_llm.generation.tensorrt_llm.responses import Piece, StepFailed, 
 from commentary_llm.generation.tensorrt_llm.settings import Sampling, executor_request, priority_of
 from commentary_llm.generation.tensorrt_llm.stop_words import end_and_stop_words
 from commentary_llm.generation.tokenizer import Tokenizer
-from commentary_llm.ground.errors import CommentaryError, EngineError, RankLostError
+from commentary_llm.ground.errors import BusyError, CommentaryError, EngineError, RankLostError
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class LeaderSession:
         self._reader.start()
 
     def submit(self, handle: RequestHandle, stop_words: list[list[int]]) -> None:
-        """Enqueues all candidates. Raises EngineError when the queue is full or the session has ended."""
+        """Enqueues all candidates. Raises BusyError when the queue is full, EngineError when the session has ended."""
         request, sampling = handle.request, handle.request.sampling
         allotted = None
         if handle.deadline_s is not None:
@@ -137,7 +137,7 @@ class LeaderSession:
 
     def _refusal(self, error: RuntimeError) -> EngineError:
         if "queue size" in str(error):
-            return EngineError(
+            return BusyError(
                 f"the queue of {self._config.max_waiting} sequences is full, no more are taken; cancel some or submit "
                 f"more slowly ({error})"
             )

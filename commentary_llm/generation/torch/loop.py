@@ -16,7 +16,7 @@ from commentary_llm.generation.torch.candidate import Candidate
 from commentary_llm.generation.torch.plans import Plans
 from commentary_llm.generation.torch.runner import Drawn
 from commentary_llm.generation.torch.scheduler import ScheduledRequest, Sequence
-from commentary_llm.ground.errors import CommentaryError, EngineError, RankLostError
+from commentary_llm.ground.errors import BusyError, CommentaryError, EngineError, RankLostError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -60,11 +60,11 @@ class DecodeLoop:
         return self._backend, self._tokenizer
 
     def submit(self, handle: RequestHandle) -> None:
-        """Queues a request. Raises EngineError when the queue is full or the loop has ended, RankLostError."""
+        """Queues a request. Raises BusyError when the queue is full, EngineError or RankLostError once it is over."""
         with self._changed:
             self._raise_ended()
             if self._queued >= self._config.max_waiting:
-                raise EngineError(
+                raise BusyError(
                     f"{self._queued} requests are waiting, no more are taken; cancel some or submit more slowly"
                 )
             self._queued += 1

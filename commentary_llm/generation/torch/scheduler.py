@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from commentary_llm.generation.interface import SamplingParams
 from commentary_llm.generation.torch.protocol import DRAWN, SlotCopy, SlotSampling, Span, StepPlan
 from commentary_llm.generation.torch.slots import Slot, SlotTable
-from commentary_llm.ground.errors import EngineError
+from commentary_llm.ground.errors import BusyError
 
 _SEED_RANGE = 1 << 64
 
@@ -106,9 +106,9 @@ class Scheduler:
         return len(self._running)
 
     def add(self, request: ScheduledRequest) -> None:
-        """Queues a request. Raises EngineError when the queue is full."""
+        """Queues a request. Raises BusyError when the queue is full."""
         if len(self._waiting) >= self._max_waiting:
-            raise EngineError(
+            raise BusyError(
                 f"{len(self._waiting)} requests are waiting, no more are taken; cancel some or submit more slowly"
             )
         self._waiting.append(request)

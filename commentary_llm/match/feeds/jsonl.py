@@ -32,7 +32,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from commentary_llm.ground.errors import InputError, OutputError
+from commentary_llm.ground.errors import InputError
+from commentary_llm.ground.files import write_text_atomically
 from commentary_llm.match.clock import MatchTime
 from commentary_llm.match.events import MatchEvent, MatchInfo
 from commentary_llm.match.feeds.names import NameIndex
@@ -101,15 +102,7 @@ def write_jsonl(recording: Recording, path: Path) -> None:
     """
     head = {"type": "match", **recording.info.model_dump(mode="json", exclude_defaults=True)}
     lines = [head, *(event.model_dump(mode="json", exclude_defaults=True) for event in recording.events)]
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for line in lines:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the match file {path}: {error.strerror or error}") from error
+    write_text_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def _records(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -116,6 +116,31 @@ def test_a_full_window_does_not_go_in_circles(recognizer: WhisperRecognizer, spe
 
 
 @pytest.mark.models
+def test_a_batch_hears_what_windows_hear_alone(recognizer: WhisperRecognizer, speech: Speech, with_noise: Mix) -> None:
+    """Words alike in any company, each window ended where it ends alone: short ones, long ones, noise, silence."""
+    pause = np.zeros(3_200, np.float32)
+    long = np.concatenate([speech[0][1], pause, speech[1][1]])[:160_000]
+    windows = [
+        (speech[2][1], 0.0),
+        (np.zeros(160_000, np.float32), 10.0),
+        (long, 20.0),
+        (with_noise(speech[5][1], 5.0), 30.0),
+        (speech[4][1][:8_000], 40.0),
+        (np.random.default_rng(3).standard_normal(160_000).astype(np.float32) * 0.1, 50.0),
+    ]
+    alone = [recognizer.transcribe(*window) for window in windows]
+    assert recognizer.best_batch > 1
+    together = recognizer.transcribe_many(windows)
+    assert [heard.text for heard in together] == [heard.text for heard in alone]
+    assert len({len(heard.text) for heard in alone}) >= 4
+    for one, other in zip(alone, together, strict=True):
+        assert (one.start_s, one.end_s) == (other.start_s, other.end_s)
+        assert other.no_speech_prob == pytest.approx(one.no_speech_prob, abs=1e-4)
+        assert other.mean_logprob == pytest.approx(one.mean_logprob, abs=1e-3)
+    assert recognizer.transcribe_many([]) == []
+
+
+@pytest.mark.models
 def test_transcribe_around_a_moment(recognizer: WhisperRecognizer, speech: Speech, tmp_path: Path) -> None:
     text, pcm = speech[1]
     sound = np.zeros(16_000 * 40, np.float32)

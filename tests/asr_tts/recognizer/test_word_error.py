@@ -18,6 +18,21 @@ def test_equals_jiwer(said: list[str], heard: list[str]) -> None:
     assert word_errors(" ".join(said), " ".join(heard)) == (errors, len(said))
 
 
+def fewest_edits(said: list[str], heard: list[str]) -> int:
+    """Levenshtein's distance as it is defined."""
+    row = list(range(len(heard) + 1))
+    for count, word in enumerate(said, start=1):
+        before, row = row, [count]
+        for column, other in enumerate(heard, start=1):
+            row.append(min(before[column - 1] + (word != other), before[column] + 1, row[-1] + 1))
+    return row[-1]
+
+
+@given(said=WORDS, heard=WORDS)
+def test_equals_the_definition(said: list[str], heard: list[str]) -> None:
+    assert word_errors(" ".join(said), " ".join(heard)) == (fewest_edits(said, heard), len(said))
+
+
 @pytest.mark.parametrize(
     ("said", "heard"),
     [

@@ -131,6 +131,9 @@ def test_the_recogniser_decodes_the_same_tokens(
             assert found.mean_logprob == pytest.approx(expected.mean_logprob, abs=1e-4)
             assert found.no_speech_prob == pytest.approx(expected.no_speech_prob, abs=1e-4)
             assert fixed.transcribe(samples).text == free.transcribe(samples).text
+        assert fixed.best_batch == 1  # its networks take one window; more come one by one
+        both = [(utterance.clean, 0.0), (utterance.noisy, 10.0)]
+        assert [heard.text for heard in fixed.transcribe_many(both)] == [fixed.transcribe(*each).text for each in both]
 
 
 def test_warm_up_runs_every_shape(

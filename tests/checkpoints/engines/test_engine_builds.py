@@ -20,10 +20,10 @@ from checkpoints.engines.builder import build_engine, check_target
 from checkpoints.engines.half import to_half
 from commentary_llm.artifacts.manifest import load_manifest
 from commentary_llm.artifacts.speech_engines import load_engines
-from commentary_llm.config import EngineConfig
-from commentary_llm.engine import load_recognizer, load_voice
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.settings import EngineConfig
+from commentary_llm.speech import load_recognizer, load_voice
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: `pip install 'commentary-llm[rtx]'`")
 
@@ -101,8 +101,8 @@ def test_loading_refuses_each_mismatch(built: Path, tmp_path: Path) -> None:
 @pytest.mark.models
 def test_the_engine_opens_them_or_says_why_not(built: Path) -> None:
     with pytest.raises(ConfigError, match=r"tensorrt_rtx needs built engines; name their folder as speech_engines"):
-        load_voice(EngineConfig(speech_runtime="tensorrt_rtx"))
-    config = EngineConfig(speech_runtime="tensorrt_rtx", speech_engines=str(built))
+        load_voice(EngineConfig(speech_runtime="tensorrt_rtx").station)
+    config = EngineConfig(speech_runtime="tensorrt_rtx", speech_engines=str(built)).station
     if shutil.which("nvidia-smi"):
         pytest.skip("there is a GPU here; tests/gpu runs the engines")
     for load in (load_voice, load_recognizer):

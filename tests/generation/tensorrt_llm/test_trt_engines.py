@@ -23,11 +23,12 @@ from commentary_llm.artifacts.llama import LlamaShape
 from commentary_llm.artifacts.machine import Gpu, gpu_of_rank, library_versions, not_installed
 from commentary_llm.artifacts.manifest import read_manifest
 from commentary_llm.artifacts.tensorrt_llm import EngineOptions, engine_facts
-from commentary_llm.generation.backends import select_backend
+from commentary_llm.generation.registry import ModelOptions, select_backend
 from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
 from commentary_llm.generation.tensorrt_llm.connect import fitting_engines
 from commentary_llm.generation.tensorrt_llm.generator import open_tensorrt_llm_generator
 from commentary_llm.ground.errors import ArtifactError, CommentaryError, ConfigError, EngineError
+from commentary_llm.settings import EngineConfig
 
 
 @pytest.fixture
@@ -44,11 +45,15 @@ def versions(**changed: str | None) -> Iterator[None]:
         yield
 
 
+def options_for(engines: Path) -> ModelOptions:
+    return EngineConfig(llm="llama3", llm_engines=str(engines)).station.model_options
+
+
 def refusal(folder: Path, ranks: int = 1) -> str:
     config = TensorRTLLMConfig(folder, "llama3")
     with pytest.raises(CommentaryError) as refused:
         fitting_engines(config, 0, ranks)
-    choice = select_backend("auto", config) if ranks == 1 else None
+    choice = select_backend("auto", options_for(folder)) if ranks == 1 else None
     if choice is not None:
         assert choice.name == "torch"
         assert str(refused.value) in choice.reason
@@ -58,7 +63,7 @@ def refusal(folder: Path, ranks: int = 1) -> str:
 def test_engines_fit_where_they_were_built(engines: Path) -> None:
     with pretend():
         facts, gpu = fitting_engines(TensorRTLLMConfig(engines, "llama3"), 0, 1)
-        assert str(select_backend("auto", TensorRTLLMConfig(engines, "llama3"))).startswith("tensorrt_llm (auto")
+        assert str(select_backend("auto", options_for(engines))).startswith("tensorrt_llm (auto")
     assert facts.options == EngineOptions(max_batch_size=4, max_seq_len=256, max_num_tokens=256)
     assert gpu.name == GPU_NAME
 
@@ -93,7 +98,7 @@ def test_another_library_release_is_refused_before_anything_else(engines: Path) 
         assert not_installed() == "tensorrt_llm 1.3.0 is installed, this program uses 1.2.1"
         with pytest.raises(ConfigError, match=r"1\.3\.0 is installed, this program uses 1\.2\.1"):
             open_tensorrt_llm_generator(TensorRTLLMConfig(engines, "llama3"), None)
-        assert select_backend("auto", TensorRTLLMConfig(engines, "llama3")).name == "torch"
+        assert select_backend("auto", options_for(engines)).name == "torch"
     with pretend(cuda=None), pytest.raises(ConfigError, match="no version of cuda found"):
         library_versions()
 

@@ -8,11 +8,11 @@ import logging
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from commentary_llm.ground.errors import ConfigError, EngineError
+from commentary_llm.ground.files import written_aside
 from commentary_llm.ground.home import kernels_dir
 
 log = logging.getLogger(__name__)
@@ -183,8 +183,7 @@ def _build(sources: list[Path], target: Path) -> None:
         )
     started = time.perf_counter()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        built = Path(scratch, target.name)
+    with written_aside(target) as built:
         command = [
             *(compiler, "-gencode=arch=compute_90a,code=sm_90a", "-O3", "-std=c++17", "--threads=0"),
             *("--split-compile=0", "-Xcompiler", "-fPIC", "-shared", "-o", str(built), *map(str, sources)),
@@ -192,5 +191,4 @@ def _build(sources: list[Path], target: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             raise EngineError(f"nvcc could not build the kernels:\n{' '.join(command)}\n{result.stderr.strip()}")
-        built.replace(target)
     log.info("GPU kernels built in %.0f s: %s", time.perf_counter() - started, target)
