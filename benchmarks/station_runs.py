@@ -16,9 +16,12 @@ from benchmarks.figures import CueSeen, beside, figures
 from benchmarks.harness import cpu_seconds, idle_probe, inside_probe, memory_mb, thread_count
 from benchmarks.listener import Listening
 from benchmarks.load import LoadGenerator, OnAirMatch, seen
-from commentary_llm.ends.on_air import OnAir
+from commentary_llm.ends.contract import AirBlock, ClauseOffAir, ClauseOnAir, Closing, EndsEvent, Opening
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.ground.errors import CommentaryError
+from commentary_llm.ground.errors import CommentaryError, EngineError
+from commentary_llm.session.events import WhenFull
 from commentary_llm.settings import MatchConfig, MatchSettings
 from commentary_llm.station import Station
 
@@ -26,7 +29,7 @@ _DRAIN_S = 20.0  # for lines that are still being said when the feeds end
 _NOISY = 0.01  # share of late wakes of an idle process
 LEAST_MINUTES = 0.5
 _LOOK_S = 0.1
-_OWN_THREADS = ("on-air", "probe", "opening")  # names of the benchmark's own threads
+_OWN_THREADS = ("probe", "opening")  # names of the benchmark's own threads
 
 
 def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfig:
@@ -34,22 +37,46 @@ def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfi
     return MatchConfig(info=feed.info, **{**settings.model_dump(), "seed": settings.seed + number})
 
 
-def open_match(station: Station, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
-    """Opens a match on the station, with a listener that plays in real time."""
-    clock = StreamClock()
-    listening = Listening(station.synthesizer.sample_rate_hz)
-    player = OnAir(clock, listening, listening.block)
-    session = station.open(
-        match_config(settings, feed, number),
-        clock=clock,
-        subscribers=(listening, player),
-    )
-    player.start(station.synthesizer.sample_rate_hz)
+class PlayedTo:
+    """A sink that lets a listener have what the live player plays."""
+
+    name = "listener"
+    kinds: tuple[type, ...] = (ClauseOnAir, ClauseOffAir, AirBlock)
+    capacity = 1000
+    when_full = WhenFull.DROP_OLDEST
+
+    def __init__(self, listening: Listening) -> None:
+        self._listening = listening
+
+    def start(self, opening: Opening) -> None:
+        """Nothing is to be made ready."""
+
+    def take(self, event: EndsEvent) -> None:
+        if isinstance(event, ClauseOnAir):
+            self._listening.began(event.segment, event.at_s)
+        elif isinstance(event, ClauseOffAir):
+            self._listening.ended(event.segment, event.at_s)
+        elif isinstance(event, AirBlock):
+            self._listening.block(event.pcm)
+
+    async def stop(self, closing: Closing) -> None:
+        """Nothing is left open."""
+
+
+def open_match(station: Station, loop: EndsLoop, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
+    """Opens a match on the station, with a listener that is played to in real time."""
+    clock, rate_hz = StreamClock(), station.synthesizer.sample_rate_hz
+    listening, problems = Listening(rate_hz), list[str]()
+    session = station.open(match_config(settings, feed, number), clock=clock, subscribers=(listening,))
+    ends = MatchEnds(loop, [PlayedTo(listening)], problems.append)
+    ends.start(session.events, Opening(feed.info.id, feed.info.id, rate_hz, clock.now_s()), clock, live=True)
 
     def close() -> None:
         session.close(drain_s=_DRAIN_S)
-        player.play_out(_DRAIN_S)
-        player.stop()
+        ends.play_out(_DRAIN_S)
+        ends.close(Closing())
+        if problems:
+            raise EngineError("; ".join(problems))
 
     return OnAirMatch(session.submit, listening, close)
 
@@ -59,6 +86,7 @@ class StationRuns:
     """Runs of one station with different numbers of matches."""
 
     station: Station
+    loop: EndsLoop  # of all listeners
     settings: MatchSettings  # of every match
     pids: Sequence[int]  # of the ranks
     console: Console
@@ -82,7 +110,9 @@ class StationRuns:
             config = match_config(self.settings, feeds[self.voiced], self.voiced)
             self.station.open(config, wait_for_openers=True).close()
             self.voiced += 1
-        matches = [open_match(self.station, self.settings, feed, number) for number, feed in enumerate(feeds)]
+        matches = [
+            open_match(self.station, self.loop, self.settings, feed, number) for number, feed in enumerate(feeds)
+        ]
         while any(self.station.openers_ready_s(feed.info.id) is None for feed in feeds):
             time.sleep(_LOOK_S)
         return matches
@@ -124,7 +154,7 @@ class StationRuns:
                 return
             opened_s.append(perf_counter())
             try:
-                match = open_match(self.station, self.settings, another, len(feeds))
+                match = open_match(self.station, self.loop, self.settings, another, len(feeds))
             except CommentaryError as error:
                 failed.append(error)
                 return

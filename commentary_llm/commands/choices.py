@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from asr_tts.runtime.registry import RUNTIMES
+from commentary_llm.ends.registry import sinks, sources
 from commentary_llm.generation.registry import backend_choices
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.spelling import did_you_mean
@@ -31,6 +32,8 @@ KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "recognizers": _recognizers,
     "runtimes": RUNTIMES.names,
     "languages": languages,
+    "sources": lambda: tuple(sources()),
+    "sinks": lambda: tuple(sinks()),
     "personas": persona_choices,
     "providers": lambda: tuple(PROVIDERS),
 }
