@@ -24,6 +24,7 @@ import soxr
 
 from asr_tts.audio.background import Background
 from asr_tts.audio.ducking import Ducker
+from asr_tts.audio.fade import faded_cut
 from asr_tts.audio.levels import gain_of
 from asr_tts.audio.limiter import TruePeakLimiter
 from asr_tts.audio.loudness import LoudnessMeter, true_peak_envelope
@@ -35,7 +36,6 @@ CEILING_DBTP = -1.0
 _TOLERANCE_LU = 0.5  # the limiter may take more loudness away than this; then the file is written again, louder
 _MAX_PASSES = 6
 _BLOCK_S = 5.0
-CUT_FADE_S = 0.015
 
 
 @dataclass(frozen=True)
@@ -239,26 +239,3 @@ class Mixer:
     def _load(file: IO[bytes], offset: int, count: int) -> np.ndarray:
         file.seek(4 * offset)
         return np.frombuffer(file.read(4 * count), dtype="<f4")
-
-
-def faded_cut(samples: np.ndarray, sample_rate_hz: int, cut_s: float) -> np.ndarray:
-    """The first `cut_s` of speech, its end faded out; speech that is shorter comes back as it is."""
-    end = max(0, round(cut_s * sample_rate_hz))
-    if end >= len(samples):
-        return samples
-    kept: np.ndarray = samples[:end] * cut_fade(0, end, end, sample_rate_hz).astype(samples.dtype)
-    return kept
-
-
-def cut_fade(first: int, count: int, end: int, sample_rate_hz: int) -> np.ndarray:
-    """Gains of `count` samples, from sample `first` on, of speech that is cut at sample `end`: (count,) float32.
-
-    1 until `CUT_FADE_S` before the end, then down to 0 in a straight line. `first + count` is at most `end`.
-    """
-    gains = np.ones(count, np.float32)
-    fade = min(end, round(CUT_FADE_S * sample_rate_hz))
-    ramp = np.linspace(1.0, 0.0, fade, dtype=np.float32)
-    begin = max(first, end - fade)
-    if begin < first + count:
-        gains[begin - first :] = ramp[begin - (end - fade) : first + count - (end - fade)]
-    return gains
