@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from commentary_llm.ground.text import strip_marks
 
 LETTER_NAMES = {
     "a": "ay", "b": "bee", "c": "see", "d": "dee", "e": "ee", "f": "eff", "g": "gee", "h": "aitch", "i": "eye",
@@ -57,12 +58,4 @@ def _sound(character: str) -> str:
 
 def strip_accents(word: str) -> str:
     """The word in ASCII letters: "Ødegaard" -> "Odegaard"; letters that have no base letter are dropped."""
-    plain = word.translate(_BASE_LETTERS)
-    decomposed = unicodedata.normalize("NFKD", plain)
-    return "".join(character for character in decomposed if character.isascii())
-
-
-_BASE_LETTERS = str.maketrans(
-    {"ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ł": "l", "Ł": "L", "ı": "i", "İ": "I", "æ": "ae", "Æ": "Ae", "œ": "oe",
-     "ß": "ss", "þ": "th", "Þ": "Th", "ð": "d", "Ð": "D"}
-)  # fmt: skip
+    return "".join(character for character in strip_marks(word) if character.isascii())

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
-from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts import Condition, Facts
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.templates.grammar import STYLES
 
 _FILES = ("grammar.txt", "continuations.txt")
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
@@ -29,7 +31,7 @@ class Form:
     text: str
     section: str
     part: str
-    condition: str
+    condition: Condition
     styles: frozenset[str]
     weight: float
 
@@ -59,18 +61,25 @@ def _alternatives() -> dict[str, tuple[str, ...]]:
     return _read()[1]
 
 
-def _lines() -> Iterator[str]:
+def _lines(folder: Path) -> Iterator[tuple[str, str]]:
+    """File and line number, and the line."""
     for name in _FILES:
-        for line in (files(__package__) / name).read_text(encoding="utf-8").splitlines():
-            yield line.strip()
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(map(str.strip, lines), start=1):
+            yield f"{name}:{number}", line
 
 
 @lru_cache(maxsize=1)
 def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
+    return read_grammar(Path(__file__).parent)
+
+
+def read_grammar(folder: Path) -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
+    """Forms and named alternatives of a folder. Raises ConfigError, with the line, for an unknown flag or style."""
     found: list[Form] = []
     names: dict[str, tuple[str, ...]] = {}
     head: re.Match[str] | None = None
-    for line in _lines():
+    for where, line in _lines(folder):
         if not line or line.startswith("#"):
             continue
         if define := _DEFINE.fullmatch(line):
@@ -78,9 +87,13 @@ def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
             continue
         if match := _HEAD.fullmatch(line):
             head = match
+            terms = head["condition"].split()
+            condition = Condition.parse(" ".join(term for term in terms if not term.startswith("@")), where)
+            styles = frozenset(term[1:] for term in terms if term.startswith("@"))
+            if unknown := styles - STYLES:
+                raise ConfigError(f"{where}: style @{min(unknown)} is not one of {', '.join(sorted(STYLES))}")
             continue
-        assert head is not None, f"a line before the first section: {line!r}"
-        terms = head["condition"].split()
+        assert head is not None, f"{where}: a line before the first section: {line!r}"
         name = head["name"]
         part = name[0] if name[0] in "~+" else ""
         found.append(
@@ -88,8 +101,8 @@ def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
                 text=line,
                 section=name,
                 part=part,
-                condition=" ".join(term for term in terms if not term.startswith("@")),
-                styles=frozenset(term[1:] for term in terms if term.startswith("@")),
+                condition=condition,
+                styles=styles,
                 weight=float(head["weight"]),
             )
         )
@@ -110,8 +123,8 @@ def fitting(facts: Facts, styles: Set[str]) -> list[Form]:
 
 
 @lru_cache(maxsize=1)
-def _by_condition() -> dict[tuple[str, frozenset[str]], list[Form]]:
-    groups: dict[tuple[str, frozenset[str]], list[Form]] = {}
+def _by_condition() -> dict[tuple[Condition, frozenset[str]], list[Form]]:
+    groups: dict[tuple[Condition, frozenset[str]], list[Form]] = {}
     for form in forms():
         groups.setdefault((form.condition, form.styles), []).append(form)
     return groups

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from asr_tts.runtime.registry import RUNTIMES
+from commentary_llm.ends.registry import sinks, sources
 from commentary_llm.generation.registry import backend_choices
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.spelling import did_you_mean
+from commentary_llm.language.registry import languages
 from commentary_llm.match.feeds.providers import PROVIDERS
-from commentary_llm.settings.languages import language_choices, persona_choices
+from commentary_llm.settings.languages import persona_choices
 
 
 def _voices() -> Sequence[str]:
@@ -29,7 +31,9 @@ KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "voices": _voices,
     "recognizers": _recognizers,
     "runtimes": RUNTIMES.names,
-    "languages": language_choices,
+    "languages": languages,
+    "sources": lambda: tuple(sources()),
+    "sinks": lambda: tuple(sinks()),
     "personas": persona_choices,
     "providers": lambda: tuple(PROVIDERS),
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.harness import idle_probe, machine, memory_mb, print_rows, publish, summary_ms, thread_count
+from benchmarks.harness import idle_probe, machine, memory_mb, print_rows, publish, steps, summary_ms, thread_count
 from benchmarks.probe import Wakes, watch
 
 
@@ -28,6 +28,13 @@ def test_what_was_not_measured_is_left_out_of_the_table(capsys: pytest.CaptureFi
     measured, nothing = capsys.readouterr().out.splitlines()[1:]
     assert measured.split()[1:5] == ["1.00"] * 4
     assert nothing.split()[1:] == ["-"] * 4
+
+
+def test_a_step_is_printed_once_however_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    report = steps(Console())
+    for step in ("warming up", "making openers, 10%", "making openers, 20%", "warming up"):
+        report(step)
+    assert capsys.readouterr().out.splitlines() == ["warming up", "making openers", "warming up"]
 
 
 def test_late_wakes_are_counted_and_their_share_told() -> None:

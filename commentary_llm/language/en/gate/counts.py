@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts import minute_of
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.gate.bindings import LASTING
 from commentary_llm.language.en.gate.numbers import NumberClaim
 from commentary_llm.language.en.gate.reading import Item, Reading
-from commentary_llm.language.en.gate.verdict import Cause, Refused
+from commentary_llm.language.en.gate.refusal import Refused
 from commentary_llm.match import EventType, Score
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
