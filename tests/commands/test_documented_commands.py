@@ -39,7 +39,8 @@ def documented() -> list[str]:
 COMMAND_LINES = documented()
 ENGINE = [line for line in COMMAND_LINES if re.search(rf"commentary_llm ({'|'.join(COMMANDS)})\b", line)]
 SCRIPTS = [line for line in COMMAND_LINES if re.match(r"\./launch/(replay|serve|check)\.sh", line)]
-OTHERS = [line for line in COMMAND_LINES if re.search(r"python -m (checkpoints|benchmarks)\b", line) and len(line.split()) > 3]
+_OTHER = re.compile(r"python -m (checkpoints|benchmarks)\b")
+OTHERS = [line for line in COMMAND_LINES if _OTHER.search(line) and len(line.split()) > 3]
 
 
 def test_commands_were_found() -> None:

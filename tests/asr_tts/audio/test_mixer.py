@@ -14,10 +14,10 @@ import soundfile
 from asr_tts.audio.background import Splice, SplicedBackground
 from asr_tts.audio.crowd import CrowdNoise, Moment
 from asr_tts.audio.ducking import DUCK_DB, SPEECH_TO_BED_DB, Ducker
-from asr_tts.audio.fade import faded_cut
+from asr_tts.audio.fade import cut_fade, faded_cut
 from asr_tts.audio.levels import rms_dbfs
 from asr_tts.audio.loudness import true_peak_dbtp
-from asr_tts.audio.mixer import Mixer, cut_fade, faded_cut
+from asr_tts.audio.mixer import Mixer
 from asr_tts.audio.writer import WavWriter
 from commentary_llm.ground.errors import InputError, OutputError
 
