@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from benchmarks.figures import CueSeen, beside, figures
 from benchmarks.harness import cpu_seconds, idle_probe, inside_probe, memory_mb, thread_count
 from benchmarks.listener import Listening
 from benchmarks.load import LoadGenerator, OnAirMatch, seen
-from commentary_llm.ends.contract import AirBlock, ClauseOffAir, ClauseOnAir, Closing, EndsEvent, Opening
+from commentary_llm.ends.contract import Closing, Opening
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.ground.errors import CommentaryError, EngineError
-from commentary_llm.session.events import WhenFull
+from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.settings import MatchConfig, MatchSettings
 from commentary_llm.station import Station
+
+log = logging.getLogger(__name__)
 
 _DRAIN_S = 20.0  # for lines that are still being said when the feeds end
 _NOISY = 0.01  # share of late wakes of an idle process
@@ -37,46 +39,19 @@ def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfi
     return MatchConfig(info=feed.info, **{**settings.model_dump(), "seed": settings.seed + number})
 
 
-class PlayedTo:
-    """A sink that lets a listener have what the live player plays."""
-
-    name = "listener"
-    kinds: tuple[type, ...] = (ClauseOnAir, ClauseOffAir, AirBlock)
-    capacity = 1000
-    when_full = WhenFull.DROP_OLDEST
-
-    def __init__(self, listening: Listening) -> None:
-        self._listening = listening
-
-    def start(self, opening: Opening) -> None:
-        """Nothing is to be made ready."""
-
-    def take(self, event: EndsEvent) -> None:
-        if isinstance(event, ClauseOnAir):
-            self._listening.began(event.segment, event.at_s)
-        elif isinstance(event, ClauseOffAir):
-            self._listening.ended(event.segment, event.at_s)
-        elif isinstance(event, AirBlock):
-            self._listening.block(event.pcm)
-
-    async def stop(self, closing: Closing) -> None:
-        """Nothing is left open."""
-
-
 def open_match(station: Station, loop: EndsLoop, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
-    """Opens a match on the station, with a listener that is played to in real time."""
+    """Opens a match on the station, with a listener to its live stream."""
     clock, rate_hz = StreamClock(), station.synthesizer.sample_rate_hz
-    listening, problems = Listening(rate_hz), list[str]()
+    listening = Listening(rate_hz)
+    ends = MatchEnds(loop, [listening], log.warning)
     session = station.open(match_config(settings, feed, number), clock=clock, subscribers=(listening,))
-    ends = MatchEnds(loop, [PlayedTo(listening)], problems.append)
-    ends.start(session.events, Opening(feed.info.id, feed.info.id, rate_hz, clock.now_s()), clock, live=True)
+    opening = Opening(feed.info.id, f"{feed.info.home.name} v {feed.info.away.name}", rate_hz, clock.now_s())
+    ends.start(session.events, opening, clock, live=True)
 
     def close() -> None:
         session.close(drain_s=_DRAIN_S)
         ends.play_out(_DRAIN_S)
         ends.close(Closing())
-        if problems:
-            raise EngineError("; ".join(problems))
 
     return OnAirMatch(session.submit, listening, close)
 
@@ -86,7 +61,7 @@ class StationRuns:
     """Runs of one station with different numbers of matches."""
 
     station: Station
-    loop: EndsLoop  # of all listeners
+    loop: EndsLoop
     settings: MatchSettings  # of every match
     pids: Sequence[int]  # of the ranks
     console: Console

@@ -24,7 +24,7 @@ import soxr
 
 from asr_tts.audio.background import Background
 from asr_tts.audio.ducking import Ducker
-from asr_tts.audio.fade import faded_cut
+from asr_tts.audio.fades import faded_cut
 from asr_tts.audio.levels import gain_of
 from asr_tts.audio.limiter import TruePeakLimiter
 from asr_tts.audio.loudness import LoudnessMeter, true_peak_envelope

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from asr_tts.runtime.registry import RUNTIMES
-from commentary_llm.ends.registry import sinks, sources
 from commentary_llm.generation.registry import backend_choices
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.spelling import did_you_mean
@@ -26,16 +25,28 @@ def _recognizers() -> Sequence[str]:
     return recognizer_choices()
 
 
+def _sources() -> Sequence[str]:
+    from commentary_llm.ends.registry import SOURCES
+
+    return SOURCES.names()
+
+
+def _sinks() -> Sequence[str]:
+    from commentary_llm.ends.registry import SINKS
+
+    return SINKS.names()
+
+
 KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "backends": backend_choices,
     "voices": _voices,
     "recognizers": _recognizers,
     "runtimes": RUNTIMES.names,
     "languages": languages,
-    "sources": lambda: tuple(sources()),
-    "sinks": lambda: tuple(sinks()),
     "personas": persona_choices,
     "providers": lambda: tuple(PROVIDERS),
+    "sources": _sources,
+    "sinks": _sinks,
 }
 
 

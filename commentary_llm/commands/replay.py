@@ -110,11 +110,12 @@ def plan_replay(settings: Settings) -> ReplayPlan:
     builtin = args.match is None and args.provider is None
     synthetic = builtin and args.audio is None and not args.no_audio
     config = settings.engine_config(recording.info, listen=synthetic or args.audio is not None)
+    times, pace = StreamTimes.lay_out(list(recording.events), kickoffs), Pace.parse(args.speed)
     setting = SinkSetting(recording.info.id, args.full_timeline)
     plan = ReplayPlan(
         recording=recording,
-        times=StreamTimes.lay_out(list(recording.events), kickoffs),
-        pace=Pace.parse(args.speed),
+        times=times,
+        pace=pace,
         audio=args.audio,
         synthetic=synthetic,
         out=args.out,
@@ -122,7 +123,7 @@ def plan_replay(settings: Settings) -> ReplayPlan:
         sinks=tuple(open_sink(text, setting) for text in args.sink),
         config=config,
     )
-    if plan.live and plan.pace.factor != 1.0:
+    if plan.live and pace.factor != 1.0:
         raise ConfigError(f"--sink {' '.join(args.sink)} plays in real time; replay with --speed 1x")
     return plan
 
@@ -204,7 +205,11 @@ class _Replay:
 
             hearing = self._hearing(step)
             engine = CommentaryEngine.start(
-                plan.config, comm=self.comm, clock=self.clock, hearing=hearing, progress=step
+                plan.config,
+                comm=self.comm,
+                clock=self.clock,
+                hearing=hearing,
+                progress=step,
             )
             ended: BaseException | None = None
             try:

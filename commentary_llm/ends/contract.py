@@ -96,7 +96,7 @@ class Ending:
 
 
 class Sink(Protocol):
-    """Takes what a session and its live player tell. Made by the opener that its file registers (`registry.py`)."""
+    """Takes what a session and its live player tell. Made by what its file registers (`registry.py`)."""
 
     @property
     def name(self) -> str:

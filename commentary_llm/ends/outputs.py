@@ -6,9 +6,9 @@ from pathlib import Path
 
 from asr_tts.audio.mixer import MixReport
 from commentary_llm.ends.contract import Sink
-from commentary_llm.ends.sinks.journal import JournalFile
-from commentary_llm.ends.sinks.vtt import VttFile
-from commentary_llm.ends.sinks.wav import WavFile
+from commentary_llm.ends.sinks.journal_entry import JournalFile
+from commentary_llm.ends.sinks.vtt_entry import VttFile
+from commentary_llm.ends.sinks.wav_entry import WavFile
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.session.record import CueRecord
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr_tts.audio.fade import cut_fade
+from asr_tts.audio.fades import cut_fade
 from commentary_llm.session.timeline import Segment
 
 

@@ -14,8 +14,8 @@ from commentary_llm.match.feeds.schedule import Pace
 from commentary_llm.settings.option import Flag, Group
 
 
-def _sinks(value: Any) -> Any:
-    """`captions:words.jsonl pcm:voice.fifo`, or a list of such."""
+def _words(value: Any) -> Any:
+    """`pcm:a captions:b`, or a list of such."""
     return tuple(value.split()) if isinstance(value, str) else value
 
 
@@ -31,9 +31,12 @@ class OutputSettings(Group):
     sink: Annotated[
         tuple[str, ...],
         NoDecode,
-        BeforeValidator(_sinks),
+        BeforeValidator(_words),
         Flag("--sink", "NAME:WHERE"),
-        Field(description="another place for what is said; may be repeated; names: `choices sinks`"),
+        Field(
+            description="another place for what is said; may be repeated. `python -m commentary_llm choices sinks` "
+            "lists the names"
+        ),
     ] = ()
 
 

@@ -17,8 +17,8 @@ from commentary_llm.ends.contract import Source
 from commentary_llm.ends.lines import TOO_LONG
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.registry import open_source
-from commentary_llm.ends.sources.lines import LineSource
-from commentary_llm.ends.sources.tcp import TrackerPort
+from commentary_llm.ends.sources.lines_entry import LineSource
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 
 

@@ -22,7 +22,7 @@ from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import MatchFiles
 from commentary_llm.ends.registry import SinkSetting, open_sink
-from commentary_llm.ends.sources.tcp import TrackerPort
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.match import MatchInfo, Player, Team
 

@@ -29,7 +29,7 @@ from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import CAPTIONS, SOUND, MatchFiles
-from commentary_llm.ends.sources.tcp import TrackerPort
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
@@ -86,8 +86,12 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     # Time stands still for the writer too: how fast the machine decodes must not show in where a line is cut.
     still = mock.patch("commentary_llm.session.writer.perf_counter", return_value=0.0)
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    engine_of = CommentaryEngine.start
-    with still, patience, EndsLoop() as loop, engine_of(config, clock=clock, subscribers=[heard]) as engine:
+    with (
+        still,
+        patience,
+        EndsLoop() as loop,
+        CommentaryEngine.start(config, clock=clock, subscribers=[heard]) as engine,
+    ):
         ends = MatchEnds(loop, [*files.sinks, answers], complaints.append)
         opening = Opening(recording.info.id, "golden", engine.synthesizer.sample_rate_hz, clock.now_s())
         ends.start(engine.events, opening, clock, live=False)

@@ -11,7 +11,7 @@ from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.match import MatchInfo
 from commentary_llm.settings import EngineConfig
-from commentary_llm.station import Station
+from commentary_llm.station.station import Station
 
 
 def scripted_engine(info: MatchInfo, clock: StreamClock) -> CommentaryEngine:

@@ -1,12 +1,15 @@
-"""A sink in one file: it notes what a session tells, and registers itself as `toy:PATH` when it is imported."""
+"""A sink in one file, which nothing else knows of: it notes what a session tells."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
+from toy_registries import register
+
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.session.events import CueEnded, EventTaken, SegmentHeard, SessionClosed, WhenFull
 
 
@@ -38,6 +41,6 @@ class ToySink:
         self._path.write_text(json.dumps(self._notes), encoding="utf-8")
 
 
-@register_sink("toy", "PATH: notes what is told, for tests")
-def open_toy(target: str, setting: SinkSetting) -> ToySink:
-    return ToySink(Path(target), setting.match_id)
+def register_toy_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one test, as `toy:PATH`."""
+    register(SINKS, "toy", lambda target, setting: ToySink(Path(target), setting.match_id), monkeypatch)

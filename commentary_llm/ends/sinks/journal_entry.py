@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.ground.files import write_text_atomically
 from commentary_llm.session.events import CueEnded, SegmentHeard, WhenFull
@@ -72,6 +72,4 @@ def _placed(record: CueRecord, sound_s: Callable[[float], float]) -> CueRecord:
     return record.model_copy(update=times)
 
 
-@register_sink("journal", "FILE: one JSON record for each cue, with its text, where it came from and its latencies")
-def open_journal(target: str, setting: SinkSetting) -> JournalFile:
-    return JournalFile(Path(target), full_timeline=setting.full_timeline)
+SINKS.register("journal", lambda target, setting: JournalFile(Path(target), full_timeline=setting.full_timeline))

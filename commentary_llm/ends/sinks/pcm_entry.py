@@ -5,7 +5,7 @@ from __future__ import annotations
 from commentary_llm.ends.contract import AirBlock, Closing, EndsEvent, Opening
 from commentary_llm.ends.loop import BLOCK_S
 from commentary_llm.ends.outlet import Outlet
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.session.events import WhenFull
 
 _BLOCKS = round(1.0 / BLOCK_S)  # a listener further behind than a second goes on with what is heard now
@@ -42,6 +42,4 @@ class PcmStream:
             closing.warnings.append(f"{self.name}: {dropped_s:.1f} s were not taken by a reader")
 
 
-@register_sink("pcm", "WHERE: speech in real time, raw s16le mono, to a file or FIFO, or - for standard output")
-def open_pcm(target: str, setting: SinkSetting) -> PcmStream:
-    return PcmStream(target)
+SINKS.register("pcm", lambda target, setting: PcmStream(target))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr_tts.audio.background import Splice, SplicedBackground
-from asr_tts.audio.mixer import Mixer, MixReport
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.session.events import SegmentHeard, WhenFull
+
+if TYPE_CHECKING:
+    from asr_tts.audio.mixer import MixReport
 
 _EVENTS_WAITING = 4096  # as of the journal
 
@@ -23,6 +26,8 @@ class WavFile:
 
     def __init__(self, path: Path, *, full_timeline: bool) -> None:
         """Raises OutputError when nothing can be written beside `path`."""
+        from asr_tts.audio.mixer import Mixer  # here: a second of filter design, and sinks are listed without it
+
         self.name = path.name
         self._path = path
         self._layout = GrowingLayout(full=full_timeline)
@@ -53,6 +58,4 @@ class WavFile:
             self.report = self._mixer.write(self._path, layout.duration_s, bed, ending.progress)
 
 
-@register_sink("wav", "FILE: the mix of speech and stadium, -23 LUFS, at the end of the match")
-def open_wav(target: str, setting: SinkSetting) -> WavFile:
-    return WavFile(Path(target), full_timeline=setting.full_timeline)
+SINKS.register("wav", lambda target, setting: WavFile(Path(target), full_timeline=setting.full_timeline))

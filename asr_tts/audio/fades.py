@@ -1,4 +1,4 @@
-"""How speech ends where it is cut."""
+"""How speech ends where it is cut: faded out, so that nothing clicks."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from commentary_llm.ends.contract import LineDesk
 from commentary_llm.ends.descriptors import own_descriptor, read_some
 from commentary_llm.ends.lines import lines_of
-from commentary_llm.ends.registry import register_source
+from commentary_llm.ends.registry import SOURCES
 from commentary_llm.ground.errors import EngineError, InputError
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,5 @@ class LineSource:
         os.close(self._fd)
 
 
-@register_source("file", "PATH: event lines of a file, read to its end; - is standard input")
-def open_file(path: str) -> LineSource:
-    return LineSource(path)
-
-
-@register_source("fifo", "PATH: event lines from a FIFO (mkfifo), which may get its writer later")
-def open_fifo(path: str) -> LineSource:
-    return LineSource(path)
+SOURCES.register("file", LineSource)
+SOURCES.register("fifo", LineSource)

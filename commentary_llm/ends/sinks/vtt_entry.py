@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.ends.vtt import write_vtt
 from commentary_llm.session.events import CueEnded, SegmentHeard, WhenFull
 
@@ -53,6 +53,4 @@ class VttFile:
         write_vtt(placed, self._path, title=ending.title)
 
 
-@register_sink("vtt", "FILE: captions (WebVTT) on the timeline of the sound file, at the end of the match")
-def open_vtt(target: str, setting: SinkSetting) -> VttFile:
-    return VttFile(Path(target), full_timeline=setting.full_timeline)
+SINKS.register("vtt", lambda target, setting: VttFile(Path(target), full_timeline=setting.full_timeline))

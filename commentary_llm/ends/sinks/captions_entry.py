@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 
 from commentary_llm.ends.contract import ClauseOffAir, ClauseOnAir, Closing, EndsEvent, Opening
 from commentary_llm.ends.outlet import Outlet
-from commentary_llm.ends.registry import SinkSetting, register_sink
+from commentary_llm.ends.registry import SINKS
 from commentary_llm.session.events import CueEnded, WhenFull
 
 _LINES = 1_000
@@ -71,6 +71,4 @@ class CaptionLines:
         self._outlet.put((json.dumps(line, ensure_ascii=False) + "\n").encode())
 
 
-@register_sink("captions", "WHERE: JSON lines as the words are heard, to a file or FIFO, or - for standard output")
-def open_captions(target: str, setting: SinkSetting) -> CaptionLines:
-    return CaptionLines(target, setting.match_id)
+SINKS.register("captions", lambda target, setting: CaptionLines(target, setting.match_id))

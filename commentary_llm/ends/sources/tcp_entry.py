@@ -11,7 +11,7 @@ from collections import deque
 
 from commentary_llm.ends.contract import LineDesk
 from commentary_llm.ends.lines import lines_of
-from commentary_llm.ends.registry import register_source
+from commentary_llm.ends.registry import SOURCES
 from commentary_llm.ground.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -167,9 +167,12 @@ def _line(answer: dict[str, object]) -> bytes:
     return (json.dumps(answer, ensure_ascii=False) + "\n").encode()
 
 
-@register_source("tcp", "HOST:PORT: listens there for trackers and answers each line; port 0 is any free one")
-def open_tcp(address: str) -> TrackerPort:
+def open_port(address: str) -> TrackerPort:
+    """`address`: "HOST:PORT"."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65_535:
         raise ConfigError(f"--events tcp:{address}: expected tcp:HOST:PORT, such as tcp:127.0.0.1:7070")
     return TrackerPort(host.strip("[]"), int(port))
+
+
+SOURCES.register("tcp", open_port)
