@@ -8,12 +8,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripted_engine import scripted_engine
+import pytest
+from scripted_engine import scripted_station
 from session_fakes import RATE, WORD_S
 
 from commentary_llm.ends.contract import Closing, Ending, Opening
@@ -25,6 +26,8 @@ from commentary_llm.ends.registry import SinkSetting, open_sink
 from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.match import MatchInfo, Player, Team
+from commentary_llm.settings import MatchConfig
+from commentary_llm.station import Station
 
 OTHER_NAMES = (
     "Arno Bask,Cato Dunn,Egil Foss,Gero Hahn,Iver Jold,Karl Lomm,Mats Norr,Odin Prag,Quim Rask,Sten Tovik,Ulf Vang,"
@@ -58,7 +61,7 @@ def words_of(info: MatchInfo) -> set[str]:
 class Running:
     """A match on the air: a tracker's port in; speech, captions and files out."""
 
-    def __init__(self, loop: EndsLoop, info: MatchInfo, folder: Path) -> None:
+    def __init__(self, station: Station, loop: EndsLoop, info: MatchInfo, folder: Path) -> None:
         folder.mkdir()
         os.mkfifo(folder / "pcm")
         self.speech = bytearray()
@@ -66,7 +69,8 @@ class Running:
         self._listener.start()
         self.loop, self.info, self.folder = loop, info, folder
         clock = StreamClock()
-        self.clock, self.engine = clock, scripted_engine(info, clock)
+        config = MatchConfig(info=info, candidates=2)
+        self.clock, self.session = clock, station.open(config, clock=clock, wait_for_openers=True)
         setting = SinkSetting(info.id)
         self.files = MatchFiles(folder / "out", full_timeline=False)
         answers = Answers(info.id)
@@ -74,9 +78,9 @@ class Running:
         self.complaints: list[str] = []
         self.ends = MatchEnds(loop, [*live, *self.files.sinks, answers], self.complaints.append)
         opening = Opening(info.id, f"{info.home.name} v {info.away.name}", RATE, clock.now_s())
-        self.ends.start(self.engine.events, opening, clock, live=True)
+        self.ends.start(self.session.events, opening, clock, live=True)
         self.port = TrackerPort("127.0.0.1", 0)
-        loop.run(self.port.start(EventDesk(self.engine, info, answers, clock.now_s, self.complaints.append)))
+        loop.run(self.port.start(EventDesk(self.session, info, answers, clock.now_s, self.complaints.append)))
         self.tracker = socket.create_connection(("127.0.0.1", self.port.port), timeout=30)
         self.answers = self.tracker.makefile("r", encoding="utf-8")
         self.answered: list[dict[str, object]] = []
@@ -100,14 +104,13 @@ class Running:
     def end(self, *, early: bool = False) -> None:
         self.loop.run(self.port.stop())
         if not early:
-            assert self.engine.wait_idle(30)
+            assert self.session.wait_idle(30)
             assert self.ends.play_out(30)
         self.ends.stop_player()
-        self.engine.drain(0.0 if early else 30.0)
+        self.session.close(drain_s=0.0 if early else 30.0)
         self.ends.close(Closing())
         self.loop.run(self.port.close())
         self.ends.finish(Ending(self.info.id, self.clock.now_s()))
-        self.engine.close()
         self._listener.join(20)
         self.tracker.close()
 
@@ -127,10 +130,18 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_two_matches_share_the_loop_and_nothing_else(loop: EndsLoop, small_match: MatchInfo, tmp_path: Path) -> None:
+@pytest.fixture
+def station() -> Iterator[Station]:
+    with scripted_station() as running:
+        yield running
+
+
+def test_two_matches_share_the_loop_and_nothing_else(
+    station: Station, loop: EndsLoop, small_match: MatchInfo, tmp_path: Path
+) -> None:
     infos = (small_match, other_match())
     assert not words_of(infos[0]) & words_of(infos[1])
-    first, second = (Running(loop, info, tmp_path / info.id) for info in infos)
+    first, second = (Running(station, loop, info, tmp_path / info.id) for info in infos)
     assert [thread.name for thread in threading.enumerate()].count("ends") == 1
 
     for match, player in ((first, "h4"), (second, "p4")):

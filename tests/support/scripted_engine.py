@@ -1,4 +1,4 @@
-"""The whole engine of one match with scripted models: templates after openers, spoken as hums."""
+"""The whole engine with scripted models: templates after openers, spoken as hums."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from session_fakes import ScriptedGenerator, ScriptedSynthesizer
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.match import MatchInfo
-from commentary_llm.settings import EngineConfig
+from commentary_llm.settings import EngineConfig, StationConfig
 from commentary_llm.station.station import Station
 
 
+def scripted_station() -> Station:
+    return Station(StationConfig(), ScriptedGenerator(), ScriptedSynthesizer())
+
+
 def scripted_engine(info: MatchInfo, clock: StreamClock) -> CommentaryEngine:
-    config = EngineConfig(match=info, candidates=2)
-    return CommentaryEngine(config, Station(config.station, ScriptedGenerator(), ScriptedSynthesizer()), clock=clock)
+    return CommentaryEngine(EngineConfig(match=info, candidates=2), scripted_station(), clock=clock)
 
 
 def start_scripted(monkeypatch: pytest.MonkeyPatch) -> None:
