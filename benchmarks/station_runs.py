@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -16,17 +17,21 @@ from benchmarks.figures import CueSeen, beside, figures
 from benchmarks.harness import cpu_seconds, idle_probe, inside_probe, memory_mb, thread_count
 from benchmarks.listener import Listening
 from benchmarks.load import LoadGenerator, OnAirMatch, seen
-from commentary_llm.ends.on_air import OnAir
+from commentary_llm.ends.contract import Closing, Opening
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.settings import MatchConfig, MatchSettings
 from commentary_llm.station import Station
 
+log = logging.getLogger(__name__)
+
 _DRAIN_S = 20.0  # for lines that are still being said when the feeds end
 _NOISY = 0.01  # share of late wakes of an idle process
 LEAST_MINUTES = 0.5
 _LOOK_S = 0.1
-_OWN_THREADS = ("on-air", "probe", "opening")  # names of the benchmark's own threads
+_OWN_THREADS = ("probe", "opening")  # names of the benchmark's own threads
 
 
 def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfig:
@@ -34,22 +39,19 @@ def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfi
     return MatchConfig(info=feed.info, **{**settings.model_dump(), "seed": settings.seed + number})
 
 
-def open_match(station: Station, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
-    """Opens a match on the station, with a listener that plays in real time."""
-    clock = StreamClock()
-    listening = Listening(station.synthesizer.sample_rate_hz)
-    player = OnAir(clock, listening, listening.block)
-    session = station.open(
-        match_config(settings, feed, number),
-        clock=clock,
-        subscribers=(listening, player),
-    )
-    player.start(station.synthesizer.sample_rate_hz)
+def open_match(station: Station, loop: EndsLoop, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
+    """Opens a match on the station, with a listener to its live stream."""
+    clock, rate_hz = StreamClock(), station.synthesizer.sample_rate_hz
+    listening = Listening(rate_hz)
+    ends = MatchEnds(loop, [listening], log.warning)
+    session = station.open(match_config(settings, feed, number), clock=clock, subscribers=(listening,))
+    opening = Opening(feed.info.id, f"{feed.info.home.name} v {feed.info.away.name}", rate_hz, clock.now_s())
+    ends.start(session.events, opening, clock, live=True)
 
     def close() -> None:
         session.close(drain_s=_DRAIN_S)
-        player.play_out(_DRAIN_S)
-        player.stop()
+        ends.play_out(_DRAIN_S)
+        ends.close(Closing())
 
     return OnAirMatch(session.submit, listening, close)
 
@@ -59,6 +61,7 @@ class StationRuns:
     """Runs of one station with different numbers of matches."""
 
     station: Station
+    loop: EndsLoop
     settings: MatchSettings  # of every match
     pids: Sequence[int]  # of the ranks
     console: Console
@@ -82,7 +85,9 @@ class StationRuns:
             config = match_config(self.settings, feeds[self.voiced], self.voiced)
             self.station.open(config, wait_for_openers=True).close()
             self.voiced += 1
-        matches = [open_match(self.station, self.settings, feed, number) for number, feed in enumerate(feeds)]
+        matches = [
+            open_match(self.station, self.loop, self.settings, feed, number) for number, feed in enumerate(feeds)
+        ]
         while any(self.station.openers_ready_s(feed.info.id) is None for feed in feeds):
             time.sleep(_LOOK_S)
         return matches
@@ -127,7 +132,7 @@ class StationRuns:
                 return
             opened_s.append(perf_counter())
             try:
-                match = open_match(self.station, self.settings, another, len(feeds))
+                match = open_match(self.station, self.loop, self.settings, another, len(feeds))
             except CommentaryError as error:
                 failed.append(error)
                 return

@@ -25,6 +25,7 @@ from checkpoints.progress import Reporter
 from commentary_llm.artifacts.manifest import Upstream, load_manifest
 from commentary_llm.artifacts.speech_engines import ENGINES_KIND
 from commentary_llm.ground.home import models_dir
+from commentary_llm.speech import speech_text_of
 
 REPORT_FILE = "report.json"
 _FFT_SAMPLES = 1024
@@ -56,7 +57,7 @@ def report_losses(folder: Path, threads: int, reporter: Reporter) -> dict[str, A
 
 def measure(conversion: Conversion, reporter: Reporter) -> dict[str, Any]:
     """Word errors of the recogniser and distances of the voice at `conversion.precision`, beside float32's."""
-    reference = PiperSynthesizer.load(conversion.tts, threads=conversion.threads)
+    reference = PiperSynthesizer.load(conversion.tts, speech_text_of, threads=conversion.threads)
     with reporter.task("Speaking the test lines"):
         spoken = material.speak(material.lines()[1], reference)
     exact = Conversion(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from commentary_llm.cue.facts import Facts
 from commentary_llm.language.en.hints import Hint
-from commentary_llm.language.en.names import name_book
+from commentary_llm.language.en.names import NameBook
 from commentary_llm.match import EventType
 
 # True but not to be read from event line, minute and score.
@@ -31,13 +31,13 @@ _SEEN_ON = {
 _PEOPLE = ("player", "assist", "goalkeeper", "opponent", "receiver", "player_on")
 
 
-def visible(facts: Facts, hints: tuple[Hint, ...], line: str) -> Facts:
+def visible(facts: Facts, names: NameBook, hints: tuple[Hint, ...], line: str) -> Facts:
     """`facts` with no more than a reader of the event line and `hints`, together `line`, can know."""
     event = facts.event
     hidden = set(_UNSEEN - _SEEN_ON.get(event.type, frozenset()))
     if event.type is EventType.CLEARANCE:
         hidden.add("header")
-    short = name_book(facts.state.info).surnames
+    short = names.surnames
     for role in _PEOPLE:
         player = getattr(event, role)
         flag = f"has_{role}"

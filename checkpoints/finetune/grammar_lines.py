@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 
 from checkpoints.finetune.grammar import Form, fitting, slots_of
 from checkpoints.finetune.grammar_slots import all_slots
+from commentary_llm.cue.choice import repeats_opener
 from commentary_llm.cue.cue import Cue, Urgency
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.history import LineHistory
+from commentary_llm.cue.wording import clauses_of
 from commentary_llm.ground.text import fold
-from commentary_llm.language.en.choice import repeats_opener
-from commentary_llm.language.en.clauses import ClauseSplitter
 from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import NameBook
 from commentary_llm.language.en.personas import Persona
 from commentary_llm.language.en.templates.grammar import sections
-from commentary_llm.language.en.tokens import normalize_line
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.tokens import spoken_words
 
 _OWN_SHARE = 0.75  # of whole lines from this grammar, the rest from the engine's templates
 _SECOND_SHARE = 0.3  # of short continuations that get another
@@ -50,12 +52,13 @@ class _Pool:
 class LineDrawer:
     """Draws lines for the cues of one match; each passes the fact gate clause by clause, as it would on air."""
 
-    def __init__(self, speaker: Persona, rng: random.Random) -> None:
+    def __init__(self, names: NameBook, speaker: Persona, rng: random.Random) -> None:
+        self._names = names
         self._speaker = speaker
         self._rng = rng
-        self._gate = FactGate()
+        self._gate = FactGate(names)
         self._used: Counter[str] = Counter()
-        self._spoken: set[str] = set()
+        self._spoken: set[tuple[str, ...]] = set()
         self.refused: Counter[str] = Counter()  # by form, for those who write grammar
 
     def draw(self, cue: Cue, facts: Facts, event_line: str, said: LineHistory, opener: str = "") -> str | None:
@@ -69,18 +72,18 @@ class LineDrawer:
         if not pool.mains and not pool.stock:
             return None
         for _ in range(_DRAWS):
-            slots = all_slots(cue, facts, event_line, self._rng)
+            slots = all_slots(cue, facts, self._names, event_line, self._rng)
             chosen = self._after(pool, cue) if opener else self._whole(pool, cue)
             line = self._fill([form.expand(self._rng) for form in chosen], slots)
-            if line is None or _says_twice(f"{opener} {line}") or normalize_line(line) in self._spoken:
+            if line is None or _says_twice(f"{opener} {line}") or spoken_words(line) in self._spoken:
                 continue
-            if _telling(line) & before or repeats_opener(line, opener):
+            if _telling(line) & before or repeats_opener(line, opener, ENGLISH_RULES):
                 continue
             if len(line.split()) > _LONGEST_WORDS and opener:
                 continue
             if self._passes(line, cue, said, opener):
                 self._used.update(form.text for form in chosen)
-                self._spoken.add(normalize_line(line))
+                self._spoken.add(spoken_words(line))
                 return line
             self.refused["  ~  ".join(form.text for form in chosen)] += 1
         return None
@@ -151,9 +154,8 @@ class LineDrawer:
     def _passes(self, line: str, cue: Cue, said: LineHistory, opener: str) -> bool:
         if len(line.split()) + len(opener.split()) > cue.max_words:
             return False
-        splitter = ClauseSplitter()
         before = opener
-        for clause in [*splitter.push(line), *splitter.flush()]:
+        for clause in clauses_of(line, ENGLISH_RULES):
             # A clause has to stand alone and after the rest of its line.
             for context in {"", before}:
                 if not self._gate.check(clause, cue, said, context).ok:

@@ -6,17 +6,17 @@ import random
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.facts import Facts, minute_of
-from commentary_llm.language.en.names import called
+from commentary_llm.language.en.names import NameBook, called
 from commentary_llm.language.en.templates.slots import fill_slots, number_word
 from commentary_llm.match import EventType, MatchState
 
 _PEOPLE = ("p", "P", "assist", "keeper", "opp", "recv", "on", "off", "on2", "off2", "fouled")
 
 
-def all_slots(cue: Cue, facts: Facts, line: str, rng: random.Random) -> dict[str, str]:
+def all_slots(cue: Cue, facts: Facts, names: NameBook, line: str, rng: random.Random) -> dict[str, str]:
     """Slot -> text for one line; slots without a true value are absent, and so are people not named in `line`."""
     event, state = cue.event, cue.state
-    slots = fill_slots(cue, facts, rng)
+    slots = fill_slots(cue, facts, names, rng)
     for person in _PEOPLE:
         # A model shown a surname alone cannot know the given name, and nobody may come out of nothing.
         if person in slots and slots[person] not in line:

@@ -12,11 +12,13 @@ from checkpoints.finetune.matches import SyntheticMatch
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import name_book
 from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.language.en.personas import Persona
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 
 _WORDS_A_SECOND = 2.8  # of the voice
 
@@ -48,12 +50,13 @@ def paced_cues(match: SyntheticMatch) -> Iterator[Cue]:
 
 def narrate(match: SyntheticMatch, speaker: Persona, rng: random.Random) -> list[Told]:
     """Every cue of the match with its opener and the continuation drawn for it."""
-    drawer, book, said, told = LineDrawer(speaker, rng), OpenerBook(match.info), LineHistory(), []
+    names, said, told = name_book(match.info), LineHistory(ENGLISH_RULES), []
+    drawer, book = LineDrawer(names, speaker, rng), OpenerBook(names)
     for cue in paced_cues(match):
-        hints = hints_of(cue.facts)
-        shown = event_line(cue.facts) + hint_text(hints)
+        hints = hints_of(cue.facts, names)
+        shown = event_line(cue.facts, names) + hint_text(hints)
         opener = book.choose(cue)
-        line = drawer.draw(cue, visible(cue.facts, hints, shown), shown, said, opener)
+        line = drawer.draw(cue, visible(cue.facts, names, hints, shown), shown, said, opener)
         told.append(Told(cue, opener, line))
         said.add(told[-1].text, match_seconds(cue.event))
     return told

@@ -35,15 +35,17 @@ from checkpoints.finetune.matches import SyntheticMatch, simulate
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import models_dir
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import NameBook, name_book
 from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.personas import Persona, persona
+from commentary_llm.language.en.personas import Persona, persona_called
 from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.match import MatchEvent, MatchState
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
@@ -95,13 +97,13 @@ def _tokenizer(model: str) -> Tokenizer:
     return Tokenizer(models_dir() / model)
 
 
-def prompt_builder(tokenizer: Tokenizer, match: SyntheticMatch, speaker: Persona, examples: bool) -> PromptBuilder:
+def prompt_builder(tokenizer: Tokenizer, names: NameBook, speaker: Persona, examples: bool) -> PromptBuilder:
     """The engine's own builder. Without `examples` the few-shot turns are left out: a tuned model needs none."""
 
     def chat(system: str, turns: list[tuple[str, str]]) -> str:
         return tokenizer.chat(system, turns if examples else turns[-1:])
 
-    return PromptBuilder(chat, match.info, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
+    return PromptBuilder(chat, names, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
 
 
 _NOISE = (
@@ -164,7 +166,7 @@ def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_ou
     key = f"{recipe.seed}-{number}"
     rng = random.Random(f"pairs:{key}:{held_out}")
     match = simulate(key, held_out)
-    speaker = persona(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
+    speaker = persona_called(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
     maker = _Maker(match, speaker, recipe, rng)
     split = "heldout" if held_out else "train"
     found: dict[tuple[str, str], Pair] = {}
@@ -191,13 +193,14 @@ class _Maker:
     """Prompts of one match with the line that should follow."""
 
     def __init__(self, match: SyntheticMatch, speaker: Persona, recipe: Recipe, rng: random.Random) -> None:
-        self.said = LineHistory()
+        self.said = LineHistory(ENGLISH_RULES)
         self._match = match
         self._recipe = recipe
         self._rng = rng
-        self._builder = prompt_builder(_tokenizer(recipe.model), match, speaker, recipe.examples)
-        self._drawer = LineDrawer(speaker, rng)
-        self._openers = OpenerBook(match.info)
+        self._names = name_book(match.info)
+        self._builder = prompt_builder(_tokenizer(recipe.model), self._names, speaker, recipe.examples)
+        self._drawer = LineDrawer(self._names, speaker, rng)
+        self._openers = OpenerBook(self._names)
 
     @property
     def prefix(self) -> str:
@@ -206,15 +209,15 @@ class _Maker:
     def make(self, cue: Cue) -> tuple[str, str, str] | None:
         """Text of the prompt, target and opener; None where the grammar has no line."""
         rng = self._rng
-        hints = hints_of(cue.facts) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
+        hints = hints_of(cue.facts, self._names) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
         opener = self._openers.choose(cue) if rng.random() < _OPENER_SHARE else ""
         said = self.said.last(1) if rng.random() < _SAID_SHARE else []
         heard = heard_text(self._match, rng) if rng.random() < _HEARD_SHARE else ""
         text = self._builder.text(cue, said, heard, hints, opener)
         # What found no room in the prompt is not known to the model.
         seen = tuple(hint for hint in hints if hint.text in text.partition("Also: ")[2])
-        shown = event_line(cue.facts) + hint_text(seen)
-        line = self._drawer.draw(cue, visible(cue.facts, seen, shown), shown, self.said, opener)
+        shown = event_line(cue.facts, self._names) + hint_text(seen)
+        line = self._drawer.draw(cue, visible(cue.facts, self._names, seen, shown), shown, self.said, opener)
         if line is None:
             return None
         return text, f" {line}" if opener else line, opener

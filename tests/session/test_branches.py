@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from english import gate_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
@@ -18,7 +19,6 @@ from commentary_llm.cue.facts import facts_of
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import FinishReason, GenerationRequest, TokenChunk
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
 from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
@@ -213,7 +213,7 @@ FOLLOWING = st.sampled_from(["goal", "own_goal", "other_goal", "saved", "off_tar
 def test_whatever_follows_no_wrong_branch_is_heard(
     small_match: MatchInfo, plan: list[tuple[str, Situation | None, str | None]]
 ) -> None:
-    made, gate = Show(small_match), FactGate()
+    made, gate = Show(small_match), gate_of(small_match)
     try:
         made.submit(penalty())
         for number, (what, situation, player) in enumerate(plan):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from commentary_llm.cue.facts import Facts
-from commentary_llm.language.en.names import called, name_book
+from commentary_llm.language.en.names import NameBook, called
 from commentary_llm.match import EventType, MatchEvent, MatchState, ShotOutcome, Team, VarDecision
 from commentary_llm.match.clock import MatchTime
 
@@ -85,13 +85,13 @@ def describe(facts: Facts) -> str:
     return f"{what}. {score_sentence(state)}"
 
 
-def event_line(facts: Facts) -> str:
+def event_line(facts: Facts, names: NameBook) -> str:
     """The same for a prompt, in as few tokens as say it: minute first, names as commentators call them, who leads.
 
     "23' Goal for Argentina: Messi, penalty. Argentina lead 1-0." No minute in a shoot-out, whose score it gives.
     """
     event, state = facts.event, facts.state
-    short = name_book(state.info).surnames
+    short = names.surnames
     what = _what(facts, _Naming(player=lambda key: short[key], team=called))
     minute = f"{MatchTime(event.period, event.elapsed_s).label}' " if event.period < 5 else ""
     return f"{minute}{what}. {_standing(event, state)}"

@@ -81,8 +81,10 @@ class NameBook:
     """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up.
 
     Beside players and teams (see `cue.facts.keys`): "c:<name>" coach or referee, "x:<name>" venue or competition.
+    One per match, made by `name_book`; what judges and writes for that match holds it.
     """
 
+    info: MatchInfo
     aliases: dict[tuple[str, ...], frozenset[Key]]
     longest: int
     surnames: dict[str, str] = field(default_factory=dict)  # player id -> the form a commentator uses
@@ -110,7 +112,8 @@ class NameBook:
         return best
 
 
-def _build(info: MatchInfo) -> NameBook:
+def name_book(info: MatchInfo) -> NameBook:
+    """The names of `info`: worked out anew at each call, so keep it."""
     aliases: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     weak: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     surnames: dict[str, str] = {}
@@ -143,23 +146,11 @@ def _build(info: MatchInfo) -> NameBook:
         if len(keys) == 1 and form not in aliases:
             aliases[form] |= keys
     return NameBook(
+        info,
         {form: frozenset(keys) for form, keys in aliases.items() if form},
         max((len(form) for form in aliases), default=1),
         surnames,
     )
-
-
-def name_book(info: MatchInfo) -> NameBook:
-    """The (cached) names of `info`."""
-    cached = _BOOKS.get(id(info))
-    if cached is None or cached[0] is not info:
-        if len(_BOOKS) >= 16:
-            _BOOKS.clear()
-        cached = _BOOKS[id(info)] = (info, _build(info))
-    return cached[1]
-
-
-_BOOKS: dict[int, tuple[MatchInfo, NameBook]] = {}
 
 
 def spoken_team_name(name: str) -> str:
@@ -214,7 +205,7 @@ def _add_known_forms(aliases: dict[tuple[str, ...], set[Key]], info: MatchInfo) 
     found: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     nations = 0
     for team in (info.home, info.away):
-        known = _known_teams().get(tuple(word for word in words_of(team.name) if word not in _NOT_IN_KNOWN))
+        known = known_teams().get(tuple(word for word in words_of(team.name) if word not in _NOT_IN_KNOWN))
         if known is None:
             continue
         nations += known.nation
@@ -238,7 +229,7 @@ class _KnownTeam:
 
 
 @lru_cache(maxsize=1)
-def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
+def known_teams() -> dict[tuple[str, ...], _KnownTeam]:
     """`team_names.txt` by the folded words of each team."""
     known = {}
     for line in (Path(__file__).parent / "team_names.txt").read_text(encoding="utf-8").splitlines():

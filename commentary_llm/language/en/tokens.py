@@ -86,6 +86,6 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(token.text for token in tokenize(text) if token.kind != "mark")
 
 
-def normalize_line(text: str) -> str:
-    """A line as the ear tells it apart: folded words and numbers only."""
-    return " ".join(token.text + ("'s" if token.possessive else "") for token in tokenize(text) if token.kind != "mark")
+def spoken_words(text: str) -> tuple[str, ...]:
+    """The words and numbers of a line as the ear tells them apart, folded."""
+    return tuple(token.text + ("'s" if token.possessive else "") for token in tokenize(text) if token.kind != "mark")

@@ -16,6 +16,7 @@ from checkpoints.recipes import SPEECH_ENGINES
 from checkpoints.writer import write_artifact
 from commentary_llm.artifacts.manifest import Upstream, load_manifest
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.speech import speech_text_of
 
 
 def test_the_lines_are_enough_and_apart() -> None:
@@ -80,8 +81,10 @@ def test_report_measures_the_converted_networks(
 
 @pytest.mark.models
 def test_a_voice_is_at_no_distance_from_itself() -> None:
-    voice_alone = PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    voice_alone = PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
     found = losses.compare_voices(voice_alone, voice_alone, ["Goal!"])
     assert (found["log_mel_distance_db"], found["spectral_convergence"]) == (0, 0)
-    other = losses.compare_voices(voice_alone, PiperSynthesizer.load(models_dir() / TTS_MODEL, seed=1), ["Goal!"])
+    other = losses.compare_voices(
+        voice_alone, PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of, seed=1), ["Goal!"]
+    )
     assert other["lines_of_unequal_length"] or other["log_mel_distance_db"] > 1

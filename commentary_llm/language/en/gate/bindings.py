@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from commentary_llm.cue.facts import Facts
 from commentary_llm.cue.facts.keys import Key
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.gate.lexicon import Claim
 from commentary_llm.language.en.gate.pronouns import resolve_pronouns
 from commentary_llm.language.en.gate.reading import CONJUNCTIONS, Item, Reading
-from commentary_llm.language.en.gate.verdict import Cause, Refused
+from commentary_llm.language.en.gate.refusal import Refused
 
 # Nouns that turn "the France …" into the place or men of the side under attack.
 _OPPOSED_NOUNS = frozenset(

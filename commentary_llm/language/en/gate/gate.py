@@ -11,12 +11,14 @@ import re
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
+from commentary_llm.language.contract import Cause, Verdict
 from commentary_llm.language.en.gate.bindings import check_changes, check_claims, check_loose_names, resolve_names
 from commentary_llm.language.en.gate.counts import NumberJudge
 from commentary_llm.language.en.gate.lexicon import Lexicon, lexicon
 from commentary_llm.language.en.gate.reader import ClauseReader
-from commentary_llm.language.en.gate.verdict import PASSED, Cause, Refused, Verdict
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.gate.refusal import Refused
+from commentary_llm.language.en.names import NameBook
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _ALLOWED = re.compile(r"[\w\s.,;:!?…'’‘\"“”()\-–—+&/]*", re.UNICODE)
@@ -55,10 +57,10 @@ _DANGLING = frozenset(
 
 
 class FactGate:
-    """Judges clauses one by one; a verdict depends on its arguments alone. Safe to share between threads."""
+    """Judges clauses of one match one by one; a verdict depends on its arguments alone. Safe to share by threads."""
 
-    def __init__(self, vocabulary: Lexicon | None = None) -> None:
-        self._reader = ClauseReader(vocabulary or lexicon())
+    def __init__(self, names: NameBook, vocabulary: Lexicon | None = None) -> None:
+        self._reader = ClauseReader(vocabulary or lexicon(), names)
 
     def check(self, clause: str, cue: Cue, said_before: LineHistory | None = None, context: str = "") -> Verdict:
         """Whether `clause` may be said now about `cue.event`, against `cue.state`.
@@ -78,7 +80,7 @@ class FactGate:
             return refused.verdict
         if said_before is not None and said_before.said(clause, match_seconds(cue.event)):
             return Verdict(ok=False, cause=Cause.REPETITION, detail=clause)
-        return PASSED
+        return Verdict(ok=True)
 
 
 def _check_form(clause: str, cue: Cue) -> None:

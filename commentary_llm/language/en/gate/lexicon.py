@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from commentary_llm.cue.facts import Condition
-from commentary_llm.language.en.gate.verdict import Cause
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.tokens import Token, words_of
 
 Phrase = tuple[str, ...]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from commentary_llm.language.en.clauses import ClauseSplitter
-from commentary_llm.language.en.tokens import normalize_line
-from commentary_llm.language.en.wording import Bigram, bigrams, without_opener
+from commentary_llm.cue.wording import Bigram, TextRules, bigrams, clauses_of, without_opener
 
 REPEAT_WINDOW_S = 15 * 60.0
 WHOLE_MATCH_S = float("inf")
@@ -22,33 +20,34 @@ class LineHistory:
     only what follows it counts as said.
     """
 
-    def __init__(self, window_s: float = REPEAT_WINDOW_S) -> None:
+    def __init__(self, rules: TextRules, window_s: float = REPEAT_WINDOW_S) -> None:
+        """`rules`: of the language that the lines are in."""
+        self.rules = rules
         self._window_s = window_s
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._said_at: dict[str, float] = {}
+        self._said_at: dict[tuple[str, ...], float] = {}
         self._bigrams: set[Bigram] = set()
 
     def add(self, line: str, match_s: float, opener: str = "") -> None:
         """Remembers `line` as said at `match_s`, and its clauses; `opener` are the prepared words it begins with."""
         self._lines.append(line)
         own = without_opener(line, opener)
-        splitter = ClauseSplitter()
-        for text in {line, own, *splitter.push(own), *splitter.flush()} - {opener, ""}:
-            self._said_at[normalize_line(text)] = match_s
-        self._bigrams.update(bigrams(line))
+        for text in {line, own, *clauses_of(own, self.rules)} - {opener, ""}:
+            self._said_at[self.rules.words(text)] = match_s
+        self._bigrams.update(bigrams(self.rules.words(line)))
 
     def said(self, text: str, match_s: float) -> bool:
         """Whether `text` (four words or more) was said less than the window before `match_s`."""
-        return len(normalize_line(text).split()) >= _MIN_CLAUSE_WORDS and self.said_whole(text, match_s)
+        return len(self.rules.words(text)) >= _MIN_CLAUSE_WORDS and self.said_whole(text, match_s)
 
     def said_whole(self, line: str, match_s: float) -> bool:
         """Whether `line`, of any length, was said less than the window before `match_s`."""
-        at = self._said_at.get(normalize_line(line))
+        at = self._said_at.get(self.rules.words(line))
         return at is not None and abs(match_s - at) < self._window_s
 
     def new_share(self, text: str) -> float:
         """Share in [0, 1] of the pairs of neighbouring words of `text` that were not said yet; 1 for a single word."""
-        pairs = bigrams(text)
+        pairs = bigrams(self.rules.words(text))
         return len(set(pairs) - self._bigrams) / len(pairs) if pairs else 1.0
 
     def last(self, count: int) -> list[str]:

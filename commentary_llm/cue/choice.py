@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.tokens import normalize_line
+from commentary_llm.cue.history import LineHistory
+from commentary_llm.cue.wording import TextRules
 
-# Carry no news by themselves: what is left of a line without them is what it tells.
-_SMALL = (
-    "a an the and or but of to from by with for at in on into out up off over it is its are was be has have had he she "
-    "they his her their this that there here now so as who what then just still yet again not no"
-)
-_FUNCTION_WORDS = frozenset(_SMALL.split())
 _TELLING_WORDS = 4  # a line with as many words of its own tells enough; more tell no better
 UNSAYABLE = float("-inf")
 
@@ -68,19 +62,19 @@ def score(
     line = f"{room.opener} {draft.text}".strip()
     if history.said_whole(draft.text, match_s) or history.said_whole(line, match_s):
         return UNSAYABLE
-    if repeats_opener(draft.text, room.opener):
+    if repeats_opener(draft.text, room.opener, history.rules):
         return UNSAYABLE
     return (
         weights.likelihood * draft.logprob / max(1, draft.tokens)
         + weights.novelty * history.new_share(line)
         + weights.fit * _fit(draft.text, room)
-        + weights.content * _content(draft.text)
+        + weights.content * _content(draft.text, history.rules)
     )
 
 
-def repeats_opener(text: str, opener: str) -> bool:
+def repeats_opener(text: str, opener: str, rules: TextRules) -> bool:
     """Whether `text` says a word of the opener again: "Goal! Messi!" and then "Messi scores". Small words may come."""
-    return bool(_telling(text) & _telling(opener))
+    return bool(rules.telling(text) & rules.telling(opener))
 
 
 def _fit(text: str, room: Room) -> float:
@@ -89,9 +83,5 @@ def _fit(text: str, room: Room) -> float:
     return 1.0 if words <= room.words else max(0.0, 2.0 - words / max(1, room.words))
 
 
-def _content(text: str) -> float:
-    return min(1.0, len(_telling(text)) / _TELLING_WORDS)
-
-
-def _telling(text: str) -> set[str]:
-    return set(normalize_line(text.replace("'s", "")).split()) - _FUNCTION_WORDS
+def _content(text: str, rules: TextRules) -> float:
+    return min(1.0, len(rules.telling(text)) / _TELLING_WORDS)

@@ -6,7 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commentary_llm.language.en.wording import bigrams, distinct_2, exact_repeats, without_opener
+from commentary_llm.cue import wording
+from commentary_llm.cue.wording import without_opener
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
+
+
+def bigrams(text: str) -> list[wording.Bigram]:
+    return wording.bigrams(ENGLISH_RULES.words(text))
+
+
+def distinct_2(texts: list[str]) -> float:
+    return wording.distinct_2(map(ENGLISH_RULES.words, texts))
+
+
+def exact_repeats(texts: list[str]) -> int:
+    return wording.exact_repeats(map(ENGLISH_RULES.words, texts))
+
 
 LINES = st.lists(st.text("ab ,.!", max_size=20))
 
