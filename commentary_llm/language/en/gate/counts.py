@@ -62,24 +62,19 @@ class NumberJudge:
             raise Refused(Cause.SCORE, f"{item.text} is new")
         before = self._team_near(index, -1)
         after = self._team_near(index, +1)
-        words = {i.text for i in items}
-        if _BEATING & words:
+        words = self._words()
+        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
+        if favoured:
+            before = None
+        elif _BEATING & words:
             # "Argentina beat France 3-1": the number is the first side's.
             before = next((i for i in items[:index] if i.kind == "name" and (i.key or "").startswith("t:")), None)
-        if after is not None and items[index + 1].text in ("to", "for", "in"):
-            before = None
-        pairs = self._pairs(words)
-        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
         if first == second and (_WINNING & words or favoured):
             raise Refused(Cause.SCORE, f"{item.text} is won by nobody")
-        for pair in pairs:
-            if self._pair_fits(pair, first, second, before, after, words):
-                if before:
-                    before.bound = True
-                if after:
-                    after.bound = True
-                return
-        raise Refused(Cause.SCORE, item.text)
+        if not any(self._pair_fits(pair, first, second, before, after, words) for pair in self._pairs(words)):
+            raise Refused(Cause.SCORE, item.text)
+        for name in filter(None, (before, after)):
+            name.bound = True
 
     def _pair_fits(
         self, pair: Score, first: int, second: int, before: Item | None, after: Item | None, words: set[str]
