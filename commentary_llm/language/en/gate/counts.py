@@ -201,7 +201,7 @@ class NumberJudge:
             return team if credited in self._stands_for(owner) else set()
         if owner is not None:
             mine = event.player and event.type is EventType.GOAL and f"p:{event.player}" in self._stands_for(owner)
-            return self._player_tally(event.player) if mine and event.player else set()
+            return {self._state.goals_by(event.player)} if mine and event.player else set()
         if number.tail.endswith("of the match"):
             return {len(self._state.goals)}
         # "a third", "the third goal": the credited side's, as commentators count.
@@ -233,13 +233,10 @@ class NumberJudge:
         parts = roles.get("scorer" if players else "credited", frozenset())
         return frozenset(key for key in parts & self._stands_for(item) if key.startswith("p:" if players else "t:"))
 
-    def _player_tally(self, player_id: str) -> set[int]:
-        return {self._state.goals_by(player_id)}
-
     def _tally_of(self, name: Item, credited: str | None) -> set[int]:
         key = name.key or ""
         if key.startswith("p:"):
-            return self._player_tally(key[2:]) if key in self._reading.facts.roles.get("scorer", ()) else set()
+            return {self._state.goals_by(key[2:])} if key in self._reading.facts.roles.get("scorer", ()) else set()
         return {self._state.score_of(key[2:])} if key == credited else set()
 
     def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:
