@@ -21,6 +21,7 @@ from checkpoints.engines import material, voice, whisper
 from checkpoints.engines.half import to_half
 from checkpoints.engines.quantize import RangeObserver, insert_qdq, quantizable
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.training.speech_lines import speech_lines
 from commentary_llm.speech import speech_text_of
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -132,7 +133,7 @@ def calibrate(
     Both matter: with each line in one of the two only, six more of 483 words were misheard in noise.
     """
     voice = PiperSynthesizer.load(conversion.tts, speech_text_of, threads=conversion.threads)
-    spoken = material.speak(material.lines()[0], voice)
+    spoken = material.speak(speech_lines()[0], voice)
     say(f"calibrating INT8 on {2 * len(spoken)} windows of speech")
     encoder, decoder = (
         RangeObserver(fixed[name], layers[name], name, conversion.threads) for name in ("asr/encoder", "asr/decoder")

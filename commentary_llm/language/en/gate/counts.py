@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from commentary_llm.cue.facts import minute_of
 from commentary_llm.language.contract import Cause
-from commentary_llm.language.en.gate import score_words
 from commentary_llm.language.en.gate.bindings import LASTING
 from commentary_llm.language.en.gate.numbers import NumberClaim
 from commentary_llm.language.en.gate.reading import Item, Reading
 from commentary_llm.language.en.gate.refusal import Refused
 from commentary_llm.match import EventType, Score
 
+_TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
+_AHEAD = frozenset(
+    {"up", "ahead", "lead", "leads", "leading", "clear", "take", "takes", "have", "has", "in front", "are up", "is up"}
+)
+_WINNING = frozenset(
+    ["win", "wins", "won", "victory", "beat", "beats", "winners", "victorious", "triumph", "prevail"]
+) | {"win it", "wins it", "have won", "have won it", "a victory", "the winners", "the victory", "win the match"}
+_BEATING = frozenset({"beat", "beats"})
+_ON_PENALTIES = frozenset(
+    ["on penalties", "shoot out", "the shoot out", "penalties", "win on penalties", "win it on penalties", "shootout"]
+) | frozenset(["wins on penalties", "have won it on penalties", "won on penalties", "win the shoot out"])
+_BEFORE_PENALTIES = frozenset({"after extra time", "in extra time"})
+_MAKING = frozenset({"makes it", "make it", "that makes it", "makes that", "it is", "it is now", "that is"})
+_AFTER_SINGLE = frozenset({"and", "now", "for", "from", "in", "as", "here"})
 _PERIOD_END_MIN = {1: 45, 2: 90, 3: 105, 4: 120}
 
 
@@ -34,10 +47,10 @@ class NumberJudge:
     def _pairs(self, words: set[str]) -> list[Score]:
         """The scores a pair may mean: the shoot-out's while kicks are taken or where it is named, else the match's."""
         state, event = self._state, self._event
-        if state.shootout is None or words & score_words.BEFORE_PENALTIES:
+        if state.shootout is None or words & _BEFORE_PENALTIES:
             return [state.score]
         kick = event.type in (EventType.GOAL, EventType.SHOT) and event.period == 5
-        return [state.shootout] if kick or words & score_words.ON_PENALTIES else [state.score]
+        return [state.shootout] if kick or words & _ON_PENALTIES else [state.score]
 
     def _words(self) -> set[str]:
         return {item.text for item in self._reading.items}
@@ -49,24 +62,19 @@ class NumberJudge:
             raise Refused(Cause.SCORE, f"{item.text} is new")
         before = self._team_near(index, -1)
         after = self._team_near(index, +1)
-        words = {i.text for i in items}
-        if score_words.BEATING & words:
+        words = self._words()
+        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
+        if favoured:
+            before = None
+        elif _BEATING & words:
             # "Argentina beat France 3-1": the number is the first side's.
             before = next((i for i in items[:index] if i.kind == "name" and (i.key or "").startswith("t:")), None)
-        if after is not None and items[index + 1].text in ("to", "for", "in"):
-            before = None
-        pairs = self._pairs(words)
-        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
-        if first == second and (score_words.WINNING & words or favoured):
+        if first == second and (_WINNING & words or favoured):
             raise Refused(Cause.SCORE, f"{item.text} is won by nobody")
-        for pair in pairs:
-            if self._pair_fits(pair, first, second, before, after, words):
-                if before:
-                    before.bound = True
-                if after:
-                    after.bound = True
-                return
-        raise Refused(Cause.SCORE, item.text)
+        if not any(self._pair_fits(pair, first, second, before, after, words) for pair in self._pairs(words)):
+            raise Refused(Cause.SCORE, item.text)
+        for name in filter(None, (before, after)):
+            name.bound = True
 
     def _pair_fits(
         self, pair: Score, first: int, second: int, before: Item | None, after: Item | None, words: set[str]
@@ -81,10 +89,10 @@ class NumberJudge:
             return first == (pair.home if after.key == home else pair.away)
         if before is not None:
             of_team = pair.home if before.key == home else pair.away
-            if score_words.TRAILING & words:
+            if _TRAILING & words:
                 return of_team == min(first, second)
             # "France pull one back, 2-1": the number is the leaders' unless the words put that side ahead.
-            pulled = "pulls_back" in self._reading.facts.flags and not score_words.AHEAD & words
+            pulled = "pulls_back" in self._reading.facts.flags and not _AHEAD & words
             return first == of_team or pulled
         # Bare: as the board shows it, or the leader first.
         return (first, second) == (pair.home, pair.away) or first > second
@@ -193,7 +201,7 @@ class NumberJudge:
             return team if credited in self._stands_for(owner) else set()
         if owner is not None:
             mine = event.player and event.type is EventType.GOAL and f"p:{event.player}" in self._stands_for(owner)
-            return self._player_tally(event.player) if mine and event.player else set()
+            return {self._state.goals_by(event.player)} if mine and event.player else set()
         if number.tail.endswith("of the match"):
             return {len(self._state.goals)}
         # "a third", "the third goal": the credited side's, as commentators count.
@@ -225,13 +233,10 @@ class NumberJudge:
         parts = roles.get("scorer" if players else "credited", frozenset())
         return frozenset(key for key in parts & self._stands_for(item) if key.startswith("p:" if players else "t:"))
 
-    def _player_tally(self, player_id: str) -> set[int]:
-        return {self._state.goals_by(player_id)}
-
     def _tally_of(self, name: Item, credited: str | None) -> set[int]:
         key = name.key or ""
         if key.startswith("p:"):
-            return self._player_tally(key[2:]) if key in self._reading.facts.roles.get("scorer", ()) else set()
+            return {self._state.goals_by(key[2:])} if key in self._reading.facts.roles.get("scorer", ()) else set()
         return {self._state.score_of(key[2:])} if key == credited else set()
 
     def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:
@@ -310,8 +315,8 @@ class NumberJudge:
     def _side_of_single(self, index: int, before: Item | None, after: Item | None) -> Item | None:
         """ "That makes it two", "Argentina have two", "three for Argentina": whose goals a lone number counts."""
         credited = self._reading.facts.roles.get("credited", frozenset())
-        ends = after is None or after.kind == "mark" or after.text in score_words.AFTER_SINGLE
-        if before is not None and before.text in score_words.MAKING and ends and credited:
+        ends = after is None or after.kind == "mark" or after.text in _AFTER_SINGLE
+        if before is not None and before.text in _MAKING and ends and credited:
             return Item("name", before.text, key=next(iter(credited)))
         if before is not None and before.text in ("have", "have got") and ends:
             side = self._reading.subject_before(index)
