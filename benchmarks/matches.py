@@ -37,8 +37,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--opening-minutes",
         type=float,
-        default=3.0,
-        help="real time for opening one more match beside the others, 0 to leave that out (default: 3)",
+        default=10.0,
+        help="at most, for opening one more match beside the others; 0 to leave that out (default: 10)",
     )
     parser.add_argument(
         "--batching-seconds",

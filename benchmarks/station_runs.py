@@ -99,7 +99,7 @@ class StationRuns:
         self.console.print(f"{len(feeds)} at once for {minutes:g} minutes")
         cpu_s = [cpu_seconds(pid) for pid in self.pids]
         with idle_probe() as probe, inside_probe() as inside:
-            load.run(minutes * 60, lambda: threads.append(_station_threads()))
+            load.run(minutes * 60, at_half=lambda: threads.append(_station_threads()))
         used = [_rate(cpu_seconds(pid), before_s, minutes * 60) for pid, before_s in zip(self.pids, cpu_s, strict=True)]
         memory = [memory_mb(pid) for pid in self.pids]
         cues = self._close(matches, load)
@@ -115,11 +115,14 @@ class StationRuns:
         }
 
     def open_beside(self, feeds: Sequence[Feed], another: Feed, minutes: float) -> dict[str, Any]:
-        """What it does to `feeds`, on the air, that another match opens whose sound nobody has made yet."""
+        """What it does to `feeds`, on the air, that another match opens whose sound nobody has made yet.
+
+        Ends when all of that sound is there, after `minutes` at the latest.
+        """
         matches, load = self._open(feeds), LoadGenerator()
         for number, (match, feed) in enumerate(zip(matches, feeds, strict=True)):
             load.add(number, match, feed)
-        self.console.print(f"one more opens beside {len(feeds)}, {minutes:g} minutes")
+        self.console.print(f"one more opens beside {len(feeds)}, {minutes:g} minutes at most")
         stop = threading.Event()
         opened_s: list[float] = []  # asked for, may begin
         failed: list[CommentaryError] = []
@@ -140,21 +143,21 @@ class StationRuns:
         opening = threading.Thread(target=open_another, name="opening")
         opening.start()
         try:
-            load.run(minutes * 60)
+            load.run(minutes * 60, done=lambda: self.station.openers_ready_s(another.info.id) is not None)
         finally:
             stop.set()
             opening.join()
         if failed:
             raise failed[0]
-        ready_s = self.station.openers_ready_s(another.info.id)
-        until_s = perf_counter() if ready_s is None else opened_s[0] + ready_s
+        ended_s, ready_s = perf_counter(), self.station.openers_ready_s(another.info.id)
+        until_s = ended_s if ready_s is None else opened_s[0] + ready_s
         cues = self._close(matches, load)
         return {
             "matches_on_air": len(feeds),
             "may_begin_s": round(opened_s[1] - opened_s[0], 3),
             "openers_complete_s": None if ready_s is None else round(ready_s, 1),
             "others": beside(cues, len(feeds), opened_s[0], until_s),
-            "opened": figures([cue for cue in cues if cue.match == len(feeds)], minutes * 60 - self.quiet_s),
+            "opened": figures([cue for cue in cues if cue.match == len(feeds)], ended_s - opened_s[0]),
         }
 
     @staticmethod

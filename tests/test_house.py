@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,9 @@ def tracked() -> tuple[str, ...]:
 def production(*endings: str, roots: tuple[str, ...] = ROOTS) -> Iterator[tuple[str, str]]:
     """Path and text of each file with one of these endings."""
     for path in tracked():
-        if path.startswith(tuple(f"{root}/" for root in roots)) and path.endswith(endings):
+        if path.startswith(tuple(root if root.endswith(".py") else f"{root}/" for root in roots)) and path.endswith(
+            endings
+        ):
             yield path, (REPO / path).read_text(encoding="utf-8")
 
 
@@ -105,7 +108,7 @@ def test_every_room_has_its_place_among_the_layers() -> None:
 
 
 def test_those_who_read_a_session_know_its_events_and_records_alone() -> None:
-    allowed = {"events", "record", "timeline", "handle"}
+    allowed = {"events", "record", "timeline", "handle", "figures"}  # figures are made of records
     known: dict[str, set[str]] = {}
     for path, text in production(
         ".py", roots=("commentary_llm/ends", "commentary_llm/report", "commentary_llm/evaluation")
@@ -114,6 +117,35 @@ def test_those_who_read_a_session_know_its_events_and_records_alone() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("commentary_llm.session"):
                 known.setdefault(path, set()).add((node.module or "").removeprefix("commentary_llm.session").strip("."))
     assert {path: modules - allowed for path, modules in known.items() if modules - allowed} == {}
+
+
+def test_lists_of_words_stand_in_languages_alone() -> None:
+    lists = [path for path, _ in production(".txt")]
+    assert lists
+    assert [path for path in lists if not re.match(r"commentary_llm/language/[^/]+/", path)] == []
+
+
+def test_no_exclamation_is_written_outside_languages() -> None:
+    """What only speech has. The auditor's words are its own on purpose, interface texts and errors do not exclaim."""
+    rooms = ("cue", "session", "ends", "match", "generation", "speech.py", "engine.py")
+    found = []
+    for path, text in production(".py", roots=(*(f"commentary_llm/{room}" for room in rooms), "asr_tts")):
+        module = ast.parse(text)
+        comments = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
+                found += [f"{path}:{node.lineno}: {node.value!r}"] if re.search(r"[a-z]!(\s|$)", node.value) else []
+    assert found == []
+
+
+def test_languages_are_named_by_nobody_but_training() -> None:
+    """All others ask the registry. Training makes a model of one language, with that language's own grammar."""
+    named = {
+        path
+        for path, text in production(".py")
+        if re.search(r"commentary_llm\.language\.(?!contract|registry)\w", text) and "/language/" not in path
+    }
+    assert {path.split("/")[0] for path in named} <= {"checkpoints"}
 
 
 def test_no_module_keeps_a_cache_of_matches() -> None:

@@ -18,7 +18,7 @@ from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL
 from commentary_llm.match import MatchEvent, MatchInfo
 from commentary_llm.settings import EngineConfig, StationConfig
-from commentary_llm.speech import load_recognizer, load_voice, recognizer_choices, voice_choices
+from commentary_llm.speech import load_recognizer, load_voice, recognizer_choices, speech_text_of, voice_choices
 
 
 @pytest.fixture
@@ -32,7 +32,14 @@ def test_a_toy_voice_is_opened_by_its_kind(home: Path, monkeypatch: pytest.Monke
     folder = model_folder(home, "squeak", "toy-voice")
     config = StationConfig(voice={"model": "squeak", "threads": 3})
     assert load_voice(config).description == "scripted"
-    assert opened == {"folder": folder, "runtime": "onnxruntime", "device": "cpu", "threads": 3, "turn": None}
+    assert opened == {
+        "folder": folder,
+        "texts": speech_text_of,
+        "runtime": "onnxruntime",
+        "device": "cpu",
+        "threads": 3,
+        "turn": None,
+    }
     assert load_voice(StationConfig(voice={"model": str(folder)})).description == "scripted"  # or by its folder
     assert voice_choices() == (TTS_MODEL, "squeak")
 

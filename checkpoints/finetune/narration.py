@@ -6,8 +6,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
@@ -19,6 +17,8 @@ from commentary_llm.language.en.names import name_book
 from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.language.en.personas import Persona
 from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer
+from commentary_llm.language.en.training.visible import visible
 
 _WORDS_A_SECOND = 2.8  # of the voice
 

@@ -29,8 +29,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from checkpoints.finetune import BASE_MODEL
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
@@ -46,6 +44,9 @@ from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.language.en.personas import Persona, persona_called
 from commentary_llm.language.en.prompt import PromptBuilder
 from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer
+from commentary_llm.language.en.training.heard import heard_text
+from commentary_llm.language.en.training.visible import visible
 from commentary_llm.match import MatchEvent, MatchState
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
@@ -106,39 +107,6 @@ def prompt_builder(tokenizer: Tokenizer, names: NameBook, speaker: Persona, exam
     return PromptBuilder(chat, names, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
 
 
-_NOISE = (
-    "and", "uh", "the", "goal", "number", "yeah", "for", "minute", "please", "substitution", "our", "welcome", "oh",
-    "music", "applause", "off", "now", "nice", "ladies and gentlemen", "attention please", "thank you", "scored by",
-    "coming on", "the score is", "this is", "owner of",
-)  # fmt: skip
-
-
-def heard_text(match: SyntheticMatch, rng: random.Random) -> str:
-    """What a recogniser might make of an announcer: half words, names misspelt, players who have no part in it."""
-    players = [*match.info.home.players, *match.info.away.players]
-    words: list[str] = []
-    for _ in range(rng.randint(2, 7)):
-        draw = rng.random()
-        if draw < 0.35:
-            words.append(_misheard(rng.choice(players).name.split()[-1], rng))
-        elif draw < 0.5:
-            words.append(str(rng.randint(1, 90)))
-        elif draw < 0.6:
-            words.append(rng.choice((match.info.home.name, match.info.away.name)))
-        else:
-            words.append(rng.choice(_NOISE))
-    text = " ".join(words)
-    return text[0].upper() + text[1:] + rng.choice((".", "", "..."))
-
-
-def _misheard(name: str, rng: random.Random) -> str:
-    letters = list(name)
-    for _ in range(rng.randint(0, 2)):
-        i = rng.randrange(len(letters))
-        letters[i] = rng.choice(("", letters[i] * 2, rng.choice("aeioustlnr")))
-    return "".join(letters) or name
-
-
 # Pairs of one match
 
 
@@ -194,7 +162,6 @@ class _Maker:
 
     def __init__(self, match: SyntheticMatch, speaker: Persona, recipe: Recipe, rng: random.Random) -> None:
         self.said = LineHistory(ENGLISH_RULES)
-        self._match = match
         self._recipe = recipe
         self._rng = rng
         self._names = name_book(match.info)
@@ -212,7 +179,7 @@ class _Maker:
         hints = hints_of(cue.facts, self._names) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
         opener = self._openers.choose(cue) if rng.random() < _OPENER_SHARE else ""
         said = self.said.last(1) if rng.random() < _SAID_SHARE else []
-        heard = heard_text(self._match, rng) if rng.random() < _HEARD_SHARE else ""
+        heard = heard_text(self._names.info, rng) if rng.random() < _HEARD_SHARE else ""
         text = self._builder.text(cue, said, heard, hints, opener)
         # What found no room in the prompt is not known to the model.
         seen = tuple(hint for hint in hints if hint.text in text.partition("Also: ")[2])
@@ -303,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--heldout", type=int, default=1_500, help="held-out pairs (default %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="default %(default)s")
     parser.add_argument("--examples", action="store_true", help="keep the prompt's few-shot examples")
-    parser.add_argument("--no-hints", action="store_true", help="event lines without the words of `grammar_hints`")
+    parser.add_argument("--no-hints", action="store_true", help="event lines without the words of `visible`")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: all cores")
     options = parser.parse_args(argv)
     recipe = Recipe(seed=options.seed, examples=options.examples, hints=not options.no_hints)

@@ -28,6 +28,7 @@ from commentary_llm.ends.contract import AIR_EVENTS, Closing, Ending, Opening, S
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import REPORT, SOUND, MatchFiles
+from commentary_llm.ends.recorded_hearing import RecordedHearing
 from commentary_llm.ends.registry import SinkSetting, open_sink
 from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track, moments
 from commentary_llm.engine import CommentaryEngine
@@ -42,7 +43,6 @@ from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import Pace, StreamTimes
 from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
-from commentary_llm.session.hearing import RecordedHearing
 from commentary_llm.session.record import CueRecord, ReplaySummary
 from commentary_llm.settings import EngineConfig, Settings
 from commentary_llm.settings.runs import ReplaySettings

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from asr_tts.interfaces import SpeechText
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood
 from commentary_llm.cue.history import LineHistory
@@ -152,6 +153,11 @@ class Language(Protocol):
 
     @property
     def rules(self) -> TextRules: ...
+
+    @property
+    def speech_text(self) -> SpeechText:
+        """What a voice that speaks it needs."""
+        ...
 
     def open(
         self,

@@ -13,7 +13,6 @@ import pytest
 from english import AnyGate
 from script_helpers import cue_for
 
-from checkpoints.finetune import grammar
 from checkpoints.finetune.matches import simulate
 from commentary_llm.cue import rules
 from commentary_llm.cue.excitement import Mood
@@ -23,6 +22,7 @@ from commentary_llm.ground.errors import ConfigError
 from commentary_llm.language.en.gate import lexicon
 from commentary_llm.language.en.hints import Hint
 from commentary_llm.language.en.templates import grammar as templates
+from commentary_llm.language.en.training import grammar
 from commentary_llm.match import BodyPart, EventType, MatchEvent, MatchInfo, Situation
 from commentary_llm.match.match import Match
 

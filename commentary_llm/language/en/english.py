@@ -13,6 +13,7 @@ from commentary_llm.language.en.names import known_teams, name_book
 from commentary_llm.language.en.openers import OpenerBook, opener_sections
 from commentary_llm.language.en.personas import PERSONAS, persona_called
 from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.en.speech import ENGLISH_SPEECH
 from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.language.en.templates.grammar import sections
 from commentary_llm.language.en.text_rules import ENGLISH_RULES
@@ -26,6 +27,7 @@ class English:
     name = "English"
     personas = tuple(PERSONAS)
     rules = ENGLISH_RULES
+    speech_text = ENGLISH_SPEECH
 
     def __init__(self) -> None:
         """Reads all lists. Raises ConfigError for a condition that asks for what nobody declared."""

@@ -15,9 +15,6 @@ from hypothesis import strategies as st
 
 from checkpoints.finetune import pairs as pairs_module
 from checkpoints.finetune.cultures import CULTURES
-from checkpoints.finetune.grammar import fitting, forms, slots_of
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer, _telling
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from checkpoints.finetune.matches_lineups import make_info
 from checkpoints.finetune.names import NameMaker, is_held_out
@@ -33,6 +30,9 @@ from commentary_llm.language.en.names import name_book, surname
 from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.language.en.personas import persona_called
 from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer, _telling
+from commentary_llm.language.en.training.grammar import fitting, forms, slots_of
+from commentary_llm.language.en.training.visible import visible
 from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
 

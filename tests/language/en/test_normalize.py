@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_tts.synthesizer.normalize import normalize
+from commentary_llm.language.en.speech.normalize import normalize
 
 SPOKEN = {
     "It's 3-2!": "It's three two!",

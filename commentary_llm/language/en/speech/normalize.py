@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from num2words import num2words
 
-from asr_tts.synthesizer.letters import LETTER_NAMES, to_ascii
+from commentary_llm.language.en.speech.letters import LETTER_NAMES, to_ascii
 
 # Capitals that are read letter by letter although they have a vowel; those without one always are ("PSG", "FC").
 _SPELLED_OUT = frozenset(["AC", "AFC", "EU", "MLS", "OGC", "TSG", "UAE", "UK", "USA", "USMNT", "USWNT", "VAR"])

@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from checkpoints.finetune.grammar import Form, fitting, slots_of
-from checkpoints.finetune.grammar_slots import all_slots
 from commentary_llm.cue.choice import repeats_opener
 from commentary_llm.cue.cue import Cue, Urgency
 from commentary_llm.cue.facts import Facts
@@ -22,6 +20,8 @@ from commentary_llm.language.en.personas import Persona
 from commentary_llm.language.en.templates.grammar import sections
 from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.language.en.tokens import spoken_words
+from commentary_llm.language.en.training.grammar import Form, fitting, slots_of
+from commentary_llm.language.en.training.slots import all_slots
 
 _OWN_SHARE = 0.75  # of whole lines from this grammar, the rest from the engine's templates
 _SECOND_SHARE = 0.3  # of short continuations that get another
