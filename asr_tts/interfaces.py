@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +116,48 @@ class Recognizer(Protocol):
     def transcribe_many(self, windows: Sequence[tuple[np.ndarray, float]]) -> list[Transcript]:
         """Transcribes (samples, start_s) windows, of one stream or several, as `transcribe` would one by one."""
         ...
+
+
+class SpeechText(Protocol):
+    """What a synthesiser has to know of a language: text as written -> text that its phonemiser reads without guessing.
+
+    Safe to share between threads.
+    """
+
+    @property
+    def version(self) -> str:
+        """The same exactly while the same text comes out the same: it tells kept sound apart."""
+        ...
+
+    @property
+    def trial_lines(self) -> tuple[str, ...]:
+        """A few usual lines, to warm a voice up with."""
+        ...
+
+    @property
+    def endings(self) -> Mapping[str, Callable[[str], str]]:
+        """What may be written on to a name ("'s") -> how it sounds after the name's IPA."""
+        ...
+
+    def normalize(self, text: str, known_names: frozenset[str]) -> str:
+        """`text` as spoken: words and the marks `. , ! ? ; :` only; '' when there is nothing to say. Never raises.
+
+        `known_names`: words, in lower case and as `plain` writes them, whose sound the caller has: they stay as they
+        are, where others may be respelled.
+        """
+        ...
+
+    def plain(self, name: str) -> str:
+        """A name in the letters of normalised text."""
+        ...
+
+    def names(self, espeak_voice: str) -> Mapping[str, str]:
+        """Names that spelling rules get wrong, as `plain` writes them -> IPA in the symbols of that voice."""
+        ...
+
+
+# By what espeak-ng calls the language that a voice speaks ("en-us"). Raises ConfigError where nobody knows that one.
+SpeechTextOf = Callable[[str], SpeechText]
 
 
 class Speech(Protocol):

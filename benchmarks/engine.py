@@ -16,7 +16,7 @@ from rich.console import Console
 from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Recognizer, Synthesizer
 from benchmarks.generation import bench_generator, copy_bandwidth, read_bandwidth
-from benchmarks.harness import machine, print_rows, publish, summary_ms
+from benchmarks.harness import machine, print_rows, publish, steps, summary_ms
 from benchmarks.peers import bench_llama_cpp, bench_transformers, check_llama_cpp
 from benchmarks.registry import Benchmark
 from benchmarks.settings import add_engine_options, engine_settings
@@ -80,7 +80,7 @@ def run_engine(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
     ranks = comm.Get_size() if comm is not None else 1
     times = StreamTimes.lay_out(list(recording.events))
     clock = StreamClock()
-    with CommentaryEngine.start(config, comm=comm, clock=clock, progress=console.print) as engine:
+    with CommentaryEngine.start(config, comm=comm, clock=clock, progress=steps(console)) as engine:
         assert engine.recognizer is not None
         results: dict[str, Any] = {"what": "engine", **machine(), "ranks": ranks, "config": _config(config)}
         console.print("decode and prefill")

@@ -16,7 +16,7 @@ from checkpoints.finetune.matches_lineups import BENCH, FORMATIONS, POSITIONS
 from checkpoints.finetune.names import NameMaker
 from checkpoints.finetune.passages import Passages
 from commentary_llm.ground.errors import ConfigError
-from commentary_llm.match import EventType, MatchEvent, MatchInfo, Player, Team
+from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, Player, Situation, Team
 
 TELLABLE_PER_MINUTE = 8
 # What a commentator has a call for; passes, runs, throw-ins and the like fill the time between.
@@ -39,6 +39,10 @@ TELLABLE = frozenset(
         EventType.VAR_DECISION,
     }
 )
+# What cuts into a line: it often follows what led to it before that has been told. A penalty's kick takes its time.
+_SUDDEN = frozenset({EventType.GOAL, EventType.OWN_GOAL, EventType.PENALTY_AWARDED, EventType.VAR_DECISION})
+_SUDDEN_SHARE = 0.9
+_SUDDEN_S = (0.8, 2.5)
 MAX_MINUTES = 150.0  # an event's clock ends two hours after its period's kick-off
 _HALF_S = 45 * 60.0
 _GRID_S = 60.0 / TELLABLE_PER_MINUTE
@@ -152,14 +156,14 @@ def name_words(name: str) -> list[str]:
 
 
 class _DensePlay(Passages):
-    """Plays on, with a tellable event in each of the minute's eight parts, wherever in it."""
+    """Plays on, with a tellable event in each of the minute's eight parts, wherever in it; sudden ones come early."""
 
     def __init__(self, rng: random.Random, info: MatchInfo) -> None:
         super().__init__(rng, info, foul_rate=_FOUL_RATE)
         self.timed: list[tuple[float, MatchEvent]] = []
         self._told = 0  # tellable events so far
         self._due_s = self._draw()
-        self._last_s = 0.0  # of the whole feed, as `_due_s`
+        self._last_s = self._last_told_s = 0.0  # of the whole feed, as `_due_s`
         self._kicked_off_s = 0.0
 
     def run(self, seconds: float) -> None:
@@ -173,11 +177,16 @@ class _DensePlay(Passages):
             self._play(end, side)
 
     def emit(self, kind: EventType, after_s: float = 0.0, **fields: object) -> MatchEvent:
+        sudden = kind in _SUDDEN or fields.get("card") in (CardType.RED, CardType.SECOND_YELLOW)
+        if sudden and fields.get("situation") is not Situation.PENALTY and self.chance(_SUDDEN_SHARE):
+            soon_s = max(self._last_told_s + self.rng.uniform(*_SUDDEN_S), (self._told - 1) * _GRID_S)
+            self._due_s = min(self._due_s, soon_s)
         event = super().emit(kind, after_s, **fields)
         self._last_s = self._kicked_off_s + event.elapsed_s
         self.timed.append((self._last_s, event))
         if kind in TELLABLE:
             self._told += 1
+            self._last_told_s = self._last_s
             self._due_s = self._draw()
         return event
 

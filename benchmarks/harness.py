@@ -9,7 +9,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 from rich.console import Console
 
-from benchmarks.probe import Wakes
+from benchmarks.probe import Wakes, watch
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.files import write_text_atomically
 
@@ -118,12 +119,50 @@ def idle_probe() -> Iterator[Wakes]:
             process.wait()
 
 
+@contextlib.contextmanager
+def inside_probe() -> Iterator[Wakes]:
+    """The same with a thread of this process: late where the interpreter's lock is held as well."""
+    wakes, stop = Wakes(), threading.Event()
+    thread = threading.Thread(target=watch, args=(stop.is_set, wakes), name="probe", daemon=True)
+    thread.start()
+    try:
+        yield wakes
+    finally:
+        stop.set()
+        thread.join()
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used so far; None where it is gone or on another machine."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def publish(results: dict[str, Any], out: Path | None) -> None:
-    """One line of JSON, the last one of the output, and into the file `out` too."""
+    """One line of JSON, the last one of the output, and into the file `out` too. Raises OutputError for the file."""
     text = json.dumps(results)
-    if out is not None:
-        write_text_atomically(out, text + "\n")
-    print(text, flush=True)
+    try:
+        if out is not None:
+            write_text_atomically(out, text + "\n")
+    finally:
+        print(text, flush=True)  # what took minutes to measure must not be lost with a full disk
+
+
+def steps(console: Console) -> Callable[[str], None]:
+    """Prints each step of a start once, however often its progress ("making openers, 40%") is told."""
+    last = ""
+
+    def report(step: str) -> None:
+        nonlocal last
+        name = step.split(",")[0]
+        if name != last:
+            console.print(name, highlight=False)
+        last = name
+
+    return report
 
 
 def print_rows(rows: Sequence[tuple[str, dict[str, float], str]], console: Console) -> None:

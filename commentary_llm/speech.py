@@ -18,10 +18,11 @@ from commentary_llm.artifacts.manifest import Manifest, load_manifest, read_mani
 from commentary_llm.artifacts.speech_engines import load_engines, load_graphs
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir, speech_graphs_dir
+from commentary_llm.language.registry import language, languages
 from commentary_llm.settings import StationConfig
 
 if TYPE_CHECKING:
-    from asr_tts.interfaces import Recognizer, Synthesizer
+    from asr_tts.interfaces import Recognizer, SpeechText, Synthesizer
     from commentary_llm.ground.device_turn import DeviceTurn
 
 
@@ -41,11 +42,21 @@ def load_voice(config: StationConfig, turn: DeviceTurn | None = None) -> Synthes
     found = _networks(config, "voice", VOICES.names())
     return VOICES.get(found.kind)(
         found.folder,
+        texts=speech_text_of,
         runtime=voice.runtime,
         device=config.device_of("voice"),
         threads=voice.threads,
         turn=turn if found.on_gpu else None,
     )
+
+
+def speech_text_of(espeak_voice: str) -> SpeechText:
+    """What the language of a voice needs to be spoken: for "en-us" that of "en", unless there is one for just that.
+
+    Raises ConfigError when there is no such language.
+    """
+    code = espeak_voice if espeak_voice in languages() else espeak_voice.partition("-")[0]
+    return language(code).speech_text
 
 
 def load_recognizer(config: StationConfig) -> Recognizer:

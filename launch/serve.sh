@@ -40,7 +40,7 @@ stream_defaults() {
     if [[ -n $DRY_RUN ]]; then know_model_if_needed serve; else ready_python base; fi
     told="$(engine_settings serve serve.events,serve.audio,serve.pcm,serve.captions)" || exit $?
     for name in --events --audio --pcm --captions; do
-        IFS= read -r "DEFAULTS[$name]"
+        IFS= read -r "DEFAULTS[$name]" || true # the last one may be empty, and the shell drops empty lines at the end
     done <<<"$told"
 }
 

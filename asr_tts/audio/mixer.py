@@ -4,8 +4,9 @@
                          ▼ sidechain    ▲
     background ──▶ level, duck ─────────┘
 
-Nothing is held whole in memory: speech waits in a temporary file until the mix is written, the mix in another until
-its loudness is known.
+A stream goes in, a stream comes out, and nothing is held whole in memory, however long the match: speech goes to a
+temporary file as it becomes final, the mix to another, block by block, until its loudness is known. What depends on the
+whole (the speech's loudness, the background's usual level, the gain) is measured when the mix is written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import soxr
 
 from asr_tts.audio.background import Background
 from asr_tts.audio.ducking import Ducker
+from asr_tts.audio.fades import faded_cut
 from asr_tts.audio.levels import gain_of
 from asr_tts.audio.limiter import TruePeakLimiter
 from asr_tts.audio.loudness import LoudnessMeter, true_peak_envelope
@@ -34,7 +36,6 @@ CEILING_DBTP = -1.0
 _TOLERANCE_LU = 0.5  # the limiter may take more loudness away than this; then the file is written again, louder
 _MAX_PASSES = 6
 _BLOCK_S = 5.0
-CUT_FADE_S = 0.015
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ class MixReport:
 
 
 class Mixer:
-    """Collects speech, then writes it over a background.
+    """Takes speech as it comes, then writes it over a background.
 
-    `write` may be called at any time, also after an interruption: it mixes what has been added so far. Use with
-    `with`, so that the temporary file goes away. Not thread-safe.
+    `add` costs little more than writing the samples to the disk. `write` may be called at any time, also after an
+    interruption: it mixes what has been added so far. Use with `with`, or `close` it, so that the temporary file goes
+    away. Not thread-safe.
     """
 
     def __init__(self, sample_rate_hz: int = 22_050, temporary_folder: Path | None = None) -> None:
@@ -71,7 +73,6 @@ class Mixer:
         self._folder = temporary_folder
         self._speech = self._temporary()
         self._placed: list[Placed] = []
-        self._speech_meter = LoudnessMeter(sample_rate_hz)
 
     def __enter__(self) -> Mixer:
         return self
@@ -107,10 +108,9 @@ class Mixer:
             samples = soxr.resample(samples, sample_rate_hz, self.sample_rate_hz)
         if not len(samples):
             return
-        samples = samples.astype("<f4")
-        self._placed.append(Placed(round(start_s * self.sample_rate_hz), self._speech_length, len(samples)))
-        self._speech_meter.push(samples)
+        # Noted once it is on the disk: should that be full, what was added before can still be mixed.
         self._store(self._speech, samples)
+        self._placed.append(Placed(round(start_s * self.sample_rate_hz), self._speech_length, len(samples)))
 
     @property
     def _speech_length(self) -> int:
@@ -182,7 +182,7 @@ class Mixer:
         intervals = [
             (item.start / self.sample_rate_hz, (item.start + item.count) / self.sample_rate_hz) for item in placed
         ]
-        ducker = Ducker(background, intervals, self._speech_meter.integrated_lufs(), self.sample_rate_hz)
+        ducker = Ducker(background, intervals, self._speech_lufs(), self.sample_rate_hz)
         block = round(_BLOCK_S * self.sample_rate_hz)
         longest = max((item.count for item in placed), default=0)
         starts = np.array([item.start for item in placed])
@@ -196,6 +196,12 @@ class Mixer:
                     offset = item.offset + begin - item.start
                     mix[begin - first : end - first] += self._load(self._speech, offset, end - begin)
             yield mix
+
+    def _speech_lufs(self) -> float:
+        meter = LoudnessMeter(self.sample_rate_hz)
+        for block in self._stored_blocks(self._speech):
+            meter.push(block)
+        return meter.integrated_lufs()
 
     def _mastered(self, mixed: IO[bytes], gain_db: float) -> Iterator[np.ndarray]:
         gain = np.float32(gain_of(gain_db))
@@ -233,15 +239,3 @@ class Mixer:
     def _load(file: IO[bytes], offset: int, count: int) -> np.ndarray:
         file.seek(4 * offset)
         return np.frombuffer(file.read(4 * count), dtype="<f4")
-
-
-def faded_cut(samples: np.ndarray, sample_rate_hz: int, cut_s: float, fade_s: float = CUT_FADE_S) -> np.ndarray:
-    """The first `cut_s` of speech, its last `fade_s` faded out; speech that is shorter comes back as it is."""
-    end = max(0, round(cut_s * sample_rate_hz))
-    if end >= len(samples):
-        return samples
-    kept = samples[:end].copy()
-    fade = min(end, round(fade_s * sample_rate_hz))
-    if fade:
-        kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=kept.dtype)
-    return kept

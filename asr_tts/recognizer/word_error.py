@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from num2words import num2words
 from rapidfuzz.distance import Levenshtein
 
+from commentary_llm.ground.text import fold
+
 _NUMBER = re.compile(r"\d+")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
-_APOSTROPHE = re.compile(r"['’`]")
+_APOSTROPHE = re.compile(r"['`]")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 
 def normalise_words(text: str) -> list[str]:
     """Words for comparison: lower case, accents and punctuation dropped, numbers in words ("80th": "eightieth")."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    plain = _THOUSANDS.sub("", plain.lower())
+    plain = _THOUSANDS.sub("", fold(text))
     plain = _ORDINAL.sub(lambda match: f" {num2words(int(match[1]), to='ordinal')} ", plain)
     plain = _NUMBER.sub(lambda match: f" {num2words(int(match[0]))} ", plain)
     return _NOT_WORD.sub(" ", _APOSTROPHE.sub("", plain)).split()

@@ -9,14 +9,10 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-from asr_tts.synthesizer.letters import strip_accents
-from commentary_llm.ground.errors import EngineError
 
 _BEGIN, _END, _PAD = "^", "$", "_"
 _PAUSES = ".,!?;:"
@@ -44,25 +40,6 @@ class Sentence:
     lead: int = 2
 
 
-def load_pronunciations(path: Path | None = None) -> dict[str, str]:
-    """Names English spelling rules get wrong: lower-case ASCII words -> IPA as espeak's en-us writes it.
-
-    `path`: lines "name<TAB>ipa", `#` starts a comment; by default the list that comes with the package. A name of
-    several words is found as a whole. Raises EngineError naming the line that has another form.
-    """
-    path = path or Path(__file__).with_name("names.txt")
-    pronunciations = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        entry = line.split("#", 1)[0].strip()
-        if not entry:
-            continue
-        name, tab, ipa = entry.partition("\t")
-        if not (tab and name.strip() and ipa.strip()):
-            raise EngineError(f"{path}:{number}: found {line!r}, expected a name, a tab and its IPA")
-        pronunciations[name.strip().lower()] = unicodedata.normalize("NFD", ipa.strip())
-    return pronunciations
-
-
 class Phonemizer:
     """Turns normalised text into sentences of phoneme ids for one voice. Safe to call from several threads."""
 
@@ -71,26 +48,28 @@ class Phonemizer:
         espeak_voice: str,
         phoneme_ids: Mapping[str, Sequence[int]],
         pronunciations: Mapping[str, str] | None = None,
+        endings: Mapping[str, Callable[[str], str]] | None = None,
     ) -> None:
-        """`phoneme_ids`: the voice's table, phoneme -> ids. `pronunciations`: as from `load_pronunciations`; names
-        are matched where the text writes them with a capital, so that ordinary words keep their sound.
+        """`phoneme_ids`: the voice's table, phoneme -> ids. `pronunciations`: names as the text writes them -> IPA;
+        they are matched where they have a capital, so that ordinary words keep their sound. A name of several words is
+        found as a whole. `endings`: what may be written on to a name -> its sound, by the name's IPA.
         """
         self._voice = espeak_voice
         self._phoneme_ids = {phoneme: tuple(ids) for phoneme, ids in phoneme_ids.items()}
         self._pronunciations = {
-            strip_accents(name).lower(): unicodedata.normalize("NFD", ipa)
-            for name, ipa in (pronunciations or {}).items()
+            name.lower(): unicodedata.normalize("NFD", ipa) for name, ipa in (pronunciations or {}).items()
         }
+        self._endings = dict(endings or {})
         longest_first = sorted(self._pronunciations, key=len, reverse=True)
         alternatives = "|".join(re.escape(name).replace(r"\ ", r"\s") for name in longest_first)
-        self._names = (
-            re.compile(rf"\b(?=(?-i:[A-Z]))({alternatives})('s)?(?![A-Za-z'])", re.IGNORECASE) if alternatives else None
-        )
+        ending = "|".join(map(re.escape, self._endings)) or "(?!)"
+        name = rf"\b(?=(?-i:[A-Z]))({alternatives})({ending})?(?![A-Za-z'])"
+        self._names = re.compile(name, re.IGNORECASE) if alternatives else None
         self.known_names = frozenset(part for name in self._pronunciations for part in name.split())
         self._sentences = lru_cache(maxsize=256)(self._phonemize)
 
     def sentences(self, text: str) -> tuple[Sentence, ...]:
-        """The sentences of `text` (from `normalize`), in order; empty when nothing in it is voiced."""
+        """The sentences of `text` (from `SpeechText.normalize`), in order; empty when nothing in it is voiced."""
         return self._sentences(text)
 
     def _phonemize(self, text: str) -> tuple[Sentence, ...]:
@@ -108,7 +87,7 @@ class Phonemizer:
         for match in self._names.finditer(text):
             self._extend(stream, self._between_names(text[position : match.start()]))
             ipa = self._pronunciations[re.sub(r"\s", " ", match[1]).lower()]
-            self._extend(stream, list(ipa + (_possessive(ipa) if match[2] else "")))
+            self._extend(stream, list(ipa + (self._endings[match[2].lower()](ipa) if match[2] else "")))
             position = match.end()
         self._extend(stream, self._between_names(text[position:]))
         ends = [index for index, phoneme in enumerate(stream) if phoneme == _BREAK]
@@ -210,10 +189,3 @@ def _part(sentence: Sentence, first: int, after: int, terminator: str) -> Senten
     ids = (*sentence.ids[: sentence.lead], *sentence.ids[start:stop], sentence.ids[-1])
     starts, ends, marks = (moved(p) for p in (sentence.word_starts, sentence.word_ends, sentence.mark_ends))
     return Sentence(ids, ends, terminator, starts, marks, sentence.lead)
-
-
-def _possessive(ipa: str) -> str:
-    """English 's after the sound that `ipa` ends with."""
-    if ipa.endswith(("s", "z", "ʃ", "ʒ")):
-        return "ᵻz"
-    return "s" if ipa.endswith(("p", "t", "k", "f", "θ")) else "z"

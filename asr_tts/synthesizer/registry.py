@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from asr_tts.interfaces import Synthesizer
+from asr_tts.interfaces import SpeechTextOf, Synthesizer
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.registry import Registry
 
@@ -14,11 +14,11 @@ class OpenVoice(Protocol):
     """Loads a voice from its folder."""
 
     def __call__(
-        self, folder: Path, *, runtime: str, device: str, threads: int, turn: DeviceTurn | None
+        self, folder: Path, *, texts: SpeechTextOf, runtime: str, device: str, threads: int, turn: DeviceTurn | None
     ) -> Synthesizer:
-        """`runtime`, `device` and `threads` as in `open_runtime`; `turn`: of the GPU where others make way for it.
+        """`texts`: what each language needs to be spoken. `runtime`, `device` and `threads` as in `open_runtime`.
 
-        Raises ArtifactError, ConfigError.
+        `turn`: of the GPU where others make way for the voice. Raises ArtifactError, ConfigError.
         """
         ...
 

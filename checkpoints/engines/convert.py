@@ -21,6 +21,8 @@ from checkpoints.engines import material, voice, whisper
 from checkpoints.engines.half import to_half
 from checkpoints.engines.quantize import RangeObserver, insert_qdq, quantizable
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.training.speech_lines import speech_lines
+from commentary_llm.speech import speech_text_of
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ASR_FILES = ("config.json", "tokenizer.json")
@@ -130,7 +132,8 @@ def calibrate(
 
     Both matter: with each line in one of the two only, six more of 483 words were misheard in noise.
     """
-    spoken = material.speak(material.lines()[0], PiperSynthesizer.load(conversion.tts, threads=conversion.threads))
+    voice = PiperSynthesizer.load(conversion.tts, speech_text_of, threads=conversion.threads)
+    spoken = material.speak(speech_lines()[0], voice)
     say(f"calibrating INT8 on {2 * len(spoken)} windows of speech")
     encoder, decoder = (
         RangeObserver(fixed[name], layers[name], name, conversion.threads) for name in ("asr/encoder", "asr/decoder")
@@ -154,7 +157,8 @@ def recognizer_over(folder: Path, encoder: SpeechRuntime, decoder: SpeechRuntime
 
 def voice_over(folder: Path, encoder: SpeechRuntime, decoder: SpeechRuntime) -> PiperSynthesizer:
     """The synthesiser of an imported voice's folder over other networks than the folder's own."""
-    return PiperSynthesizer(VitsVoice(VoiceDescription.load(folder / "voice.json"), encoder, decoder))
+    description = VoiceDescription.load(folder / "voice.json")
+    return PiperSynthesizer(VitsVoice(description, encoder, decoder), speech_text_of(description.espeak_voice))
 
 
 def open_model(model: onnx.ModelProto, name: str, threads: int) -> SpeechRuntime:

@@ -25,6 +25,8 @@ from checkpoints.progress import Reporter
 from commentary_llm.artifacts.manifest import Upstream, load_manifest
 from commentary_llm.artifacts.speech_engines import ENGINES_KIND
 from commentary_llm.ground.home import models_dir
+from commentary_llm.language.en.training.speech_lines import speech_lines
+from commentary_llm.speech import speech_text_of
 
 REPORT_FILE = "report.json"
 _FFT_SAMPLES = 1024
@@ -56,9 +58,9 @@ def report_losses(folder: Path, threads: int, reporter: Reporter) -> dict[str, A
 
 def measure(conversion: Conversion, reporter: Reporter) -> dict[str, Any]:
     """Word errors of the recogniser and distances of the voice at `conversion.precision`, beside float32's."""
-    reference = PiperSynthesizer.load(conversion.tts, threads=conversion.threads)
+    reference = PiperSynthesizer.load(conversion.tts, speech_text_of, threads=conversion.threads)
     with reporter.task("Speaking the test lines"):
-        spoken = material.speak(material.lines()[1], reference)
+        spoken = material.speak(speech_lines()[1], reference)
     exact = Conversion(
         conversion.asr, conversion.tts, "fp32", conversion.window_s, conversion.text_ids, conversion.threads
     )
@@ -85,7 +87,7 @@ def measure(conversion: Conversion, reporter: Reporter) -> dict[str, Any]:
         )
         found["word_error_loss_percent"] = {"clean": round(clean, 3), "noisy": round(noisy, 3)}
         with reporter.task(f"Comparing the voice at {conversion.precision}"):
-            texts = material.lines()[1][:_VOICE_LINES]
+            texts = speech_lines()[1][:_VOICE_LINES]
             found["voice"] = compare_voices(voices["fp32"], voices[conversion.precision], texts)
     return found
 

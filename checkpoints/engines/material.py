@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soxr
@@ -27,13 +26,6 @@ class Utterance:
     text: str
     clean: np.ndarray
     noisy: np.ndarray
-
-
-def lines() -> tuple[list[str], list[str]]:
-    """(lines that calibrate, lines that judge); none is in both."""
-    text = Path(__file__).with_name("lines.txt").read_text(encoding="utf-8")
-    calibration, judged = text.split("\n\n")
-    return [line for line in calibration.splitlines() if not line.startswith("#")], judged.splitlines()
 
 
 def speak(texts: Sequence[str], voice: PiperSynthesizer) -> list[Utterance]:

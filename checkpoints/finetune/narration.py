@@ -6,17 +6,19 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import name_book
 from commentary_llm.language.en.openers import OpenerBook
 from commentary_llm.language.en.personas import Persona
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer
+from commentary_llm.language.en.training.visible import visible
 
 _WORDS_A_SECOND = 2.8  # of the voice
 
@@ -48,13 +50,13 @@ def paced_cues(match: SyntheticMatch) -> Iterator[Cue]:
 
 def narrate(match: SyntheticMatch, speaker: Persona, rng: random.Random) -> list[Told]:
     """Every cue of the match with its opener and the continuation drawn for it."""
-    drawer, book, said, told = LineDrawer(speaker, rng), OpenerBook(match.info), LineHistory(), []
+    names, said, told = name_book(match.info), LineHistory(ENGLISH_RULES), []
+    drawer, book = LineDrawer(names, speaker, rng), OpenerBook(names)
     for cue in paced_cues(match):
-        facts = facts_of(cue.event, cue.state)
-        hints = hints_of(facts)
-        shown = event_line(cue.event, cue.state) + hint_text(hints)
+        hints = hints_of(cue.facts, names)
+        shown = event_line(cue.facts, names) + hint_text(hints)
         opener = book.choose(cue)
-        line = drawer.draw(cue, visible(facts, hints, shown), shown, said, opener)
+        line = drawer.draw(cue, visible(cue.facts, names, hints, shown), shown, said, opener)
         told.append(Told(cue, opener, line))
         said.add(told[-1].text, match_seconds(cue.event))
     return told

@@ -29,21 +29,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from checkpoints.finetune import BASE_MODEL
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.home import models_dir
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import hint_text, hints_of
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.names import NameBook, name_book
 from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.personas import Persona, persona
+from commentary_llm.language.en.personas import Persona, persona_called
 from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer
+from commentary_llm.language.en.training.heard import heard_text
+from commentary_llm.language.en.training.visible import visible
 from commentary_llm.match import MatchEvent, MatchState
 
 _PERSONAS = {"neutral": 4, "excited": 3, "dry": 1.5, "blind_listener": 2}
@@ -95,46 +98,13 @@ def _tokenizer(model: str) -> Tokenizer:
     return Tokenizer(models_dir() / model)
 
 
-def prompt_builder(tokenizer: Tokenizer, match: SyntheticMatch, speaker: Persona, examples: bool) -> PromptBuilder:
+def prompt_builder(tokenizer: Tokenizer, names: NameBook, speaker: Persona, examples: bool) -> PromptBuilder:
     """The engine's own builder. Without `examples` the few-shot turns are left out: a tuned model needs none."""
 
     def chat(system: str, turns: list[tuple[str, str]]) -> str:
         return tokenizer.chat(system, turns if examples else turns[-1:])
 
-    return PromptBuilder(chat, match.info, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
-
-
-_NOISE = (
-    "and", "uh", "the", "goal", "number", "yeah", "for", "minute", "please", "substitution", "our", "welcome", "oh",
-    "music", "applause", "off", "now", "nice", "ladies and gentlemen", "attention please", "thank you", "scored by",
-    "coming on", "the score is", "this is", "owner of",
-)  # fmt: skip
-
-
-def heard_text(match: SyntheticMatch, rng: random.Random) -> str:
-    """What a recogniser might make of an announcer: half words, names misspelt, players who have no part in it."""
-    players = [*match.info.home.players, *match.info.away.players]
-    words: list[str] = []
-    for _ in range(rng.randint(2, 7)):
-        draw = rng.random()
-        if draw < 0.35:
-            words.append(_misheard(rng.choice(players).name.split()[-1], rng))
-        elif draw < 0.5:
-            words.append(str(rng.randint(1, 90)))
-        elif draw < 0.6:
-            words.append(rng.choice((match.info.home.name, match.info.away.name)))
-        else:
-            words.append(rng.choice(_NOISE))
-    text = " ".join(words)
-    return text[0].upper() + text[1:] + rng.choice((".", "", "..."))
-
-
-def _misheard(name: str, rng: random.Random) -> str:
-    letters = list(name)
-    for _ in range(rng.randint(0, 2)):
-        i = rng.randrange(len(letters))
-        letters[i] = rng.choice(("", letters[i] * 2, rng.choice("aeioustlnr")))
-    return "".join(letters) or name
+    return PromptBuilder(chat, names, speaker, count_tokens=lambda text: len(tokenizer.encode(text)))
 
 
 # Pairs of one match
@@ -164,7 +134,7 @@ def pairs_of_match(number: int, recipe: Recipe, rates: dict[str, float], held_ou
     key = f"{recipe.seed}-{number}"
     rng = random.Random(f"pairs:{key}:{held_out}")
     match = simulate(key, held_out)
-    speaker = persona(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
+    speaker = persona_called(rng.choices(list(_PERSONAS), weights=list(_PERSONAS.values()))[0])
     maker = _Maker(match, speaker, recipe, rng)
     split = "heldout" if held_out else "train"
     found: dict[tuple[str, str], Pair] = {}
@@ -191,13 +161,13 @@ class _Maker:
     """Prompts of one match with the line that should follow."""
 
     def __init__(self, match: SyntheticMatch, speaker: Persona, recipe: Recipe, rng: random.Random) -> None:
-        self.said = LineHistory()
-        self._match = match
+        self.said = LineHistory(ENGLISH_RULES)
         self._recipe = recipe
         self._rng = rng
-        self._builder = prompt_builder(_tokenizer(recipe.model), match, speaker, recipe.examples)
-        self._drawer = LineDrawer(speaker, rng)
-        self._openers = OpenerBook(match.info)
+        self._names = name_book(match.info)
+        self._builder = prompt_builder(_tokenizer(recipe.model), self._names, speaker, recipe.examples)
+        self._drawer = LineDrawer(self._names, speaker, rng)
+        self._openers = OpenerBook(self._names)
 
     @property
     def prefix(self) -> str:
@@ -206,16 +176,15 @@ class _Maker:
     def make(self, cue: Cue) -> tuple[str, str, str] | None:
         """Text of the prompt, target and opener; None where the grammar has no line."""
         rng = self._rng
-        facts = facts_of(cue.event, cue.state)
-        hints = hints_of(facts) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
+        hints = hints_of(cue.facts, self._names) if self._recipe.hints and rng.random() < _HINT_SHARE else ()
         opener = self._openers.choose(cue) if rng.random() < _OPENER_SHARE else ""
         said = self.said.last(1) if rng.random() < _SAID_SHARE else []
-        heard = heard_text(self._match, rng) if rng.random() < _HEARD_SHARE else ""
+        heard = heard_text(self._names.info, rng) if rng.random() < _HEARD_SHARE else ""
         text = self._builder.text(cue, said, heard, hints, opener)
         # What found no room in the prompt is not known to the model.
         seen = tuple(hint for hint in hints if hint.text in text.partition("Also: ")[2])
-        shown = event_line(cue.event, cue.state) + hint_text(seen)
-        line = self._drawer.draw(cue, visible(facts, seen, shown), shown, self.said, opener)
+        shown = event_line(cue.facts, self._names) + hint_text(seen)
+        line = self._drawer.draw(cue, visible(cue.facts, self._names, seen, shown), shown, self.said, opener)
         if line is None:
             return None
         return text, f" {line}" if opener else line, opener
@@ -301,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--heldout", type=int, default=1_500, help="held-out pairs (default %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="default %(default)s")
     parser.add_argument("--examples", action="store_true", help="keep the prompt's few-shot examples")
-    parser.add_argument("--no-hints", action="store_true", help="event lines without the words of `grammar_hints`")
+    parser.add_argument("--no-hints", action="store_true", help="event lines without the words of `visible`")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: all cores")
     options = parser.parse_args(argv)
     recipe = Recipe(seed=options.seed, examples=options.examples, hints=not options.no_hints)

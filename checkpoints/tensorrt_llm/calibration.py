@@ -10,12 +10,15 @@ from typing import Any
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.director import Director, SpeechStatus
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.ground.errors import ConfigError
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.personas import PERSONAS, persona
+from commentary_llm.language.en.gate import FactGate
+from commentary_llm.language.en.names import name_book
+from commentary_llm.language.en.personas import PERSONAS, persona_called
 from commentary_llm.language.en.prompt import PromptBuilder
 from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.match import Match
 from commentary_llm.match.feeds.builtin import builtin_match_path
 from commentary_llm.match.feeds.jsonl import read_jsonl
@@ -29,6 +32,8 @@ def calibration_texts(model: Path, *, examples: bool) -> list[str]:
     """`SAMPLES` whole conversations: every cue of the match by every persona, again and again with later lines."""
     recording = read_jsonl(builtin_match_path())
     chat = Tokenizer(model).chat
+    names = name_book(recording.info)
+    gate = FactGate(names)
     match, director = Match(recording.info), Director()
     cues: list[Cue] = []
     for event in recording.events:
@@ -39,9 +44,9 @@ def calibration_texts(model: Path, *, examples: bool) -> list[str]:
     texts: list[str] = []
     for seed in itertools.count():
         for name in PERSONAS:
-            history, speaker = LineHistory(), persona(name)
-            prompts = PromptBuilder(chat, recording.info, speaker, examples=examples)
-            templates = TemplateWriter(history, speaker, seed)
+            history, speaker = LineHistory(ENGLISH_RULES), persona_called(name)
+            prompts = PromptBuilder(chat, names, speaker, examples=examples)
+            templates = TemplateWriter(names, gate, history, speaker, seed)
             for cue in cues:
                 line = templates.write(cue)
                 texts.append(prompts.prefix + prompts.text(cue, history.last(1)) + line)

@@ -13,6 +13,7 @@ from commentary_llm.evaluation.figures import Evaluation, evaluate_records
 from commentary_llm.evaluation.table import print_evaluation
 from commentary_llm.ground.errors import ExitCode
 from commentary_llm.ground.files import write_text_atomically
+from commentary_llm.language.registry import language
 from commentary_llm.session.record import ReplaySummary
 from commentary_llm.settings import Settings
 
@@ -31,7 +32,9 @@ def run_evaluate(settings: Settings, comm: MPI.Comm | None) -> int:
     result = replay_match(settings, comm)
     if result is None:
         return ExitCode.OK
-    evaluation = evaluate_records(result.records, MatchAuditor(result.recording).audit)
+    evaluation = evaluate_records(
+        result.records, MatchAuditor(result.recording).audit, language(settings.match.language).rules.words
+    )
     document = as_json(evaluation, result.summary)
     write_text_atomically(settings.replay.out / EVALUATION, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     print_evaluation(evaluation, result.summary, Console(stderr=True, soft_wrap=True, highlight=False))

@@ -11,7 +11,7 @@ from enum import Enum
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import excitement_of
-from commentary_llm.cue.facts import facts_of, match_seconds
+from commentary_llm.cue.facts import facts_of, in_final_third, match_seconds
 from commentary_llm.cue.rules import rule_for
 from commentary_llm.ground.errors import InputError
 from commentary_llm.match import EventType, MatchEvent, MatchState, ShotOutcome, Situation
@@ -102,7 +102,7 @@ def _kind_of(event: MatchEvent, state: MatchState) -> tuple[BuildUpKind, str] | 
         return BuildUpKind.PENALTY, side
     if event.type is EventType.SHOT and event.outcome is None:
         return BuildUpKind.SHOT, side
-    if event.type is EventType.FREE_KICK and facts_of(event, state).holds("final_third"):
+    if event.type is EventType.FREE_KICK and in_final_third(event):
         return BuildUpKind.FREE_KICK, side
     return None
 
@@ -140,7 +140,7 @@ def _cue_of(event: MatchEvent, state: MatchState) -> Cue | None:
     if rule is None:
         return None
     excitement = excitement_of(facts)
-    return Cue(event, after, rule.urgency, rule.reason, rule.deadline_s, rule.max_words, rule.interruptible, excitement)
+    return Cue(facts, rule.urgency, rule.reason, rule.deadline_s, rule.max_words, rule.interruptible, excitement)
 
 
 def _side_of(event: MatchEvent, state: MatchState) -> str | None:

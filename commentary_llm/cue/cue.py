@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from commentary_llm.cue.facts import Facts
 from commentary_llm.match import MatchEvent, MatchState
 
 
@@ -21,14 +22,22 @@ class Urgency(IntEnum):
 class Cue:
     """What to speak about, how urgently, and until when it is worth hearing.
 
-    `state` is the match right after `event`; the fact gate judges every clause against it.
+    `facts` are what is true right after the event, found once: all that is written and judged rests on them.
     """
 
-    event: MatchEvent
-    state: MatchState
+    facts: Facts
     urgency: Urgency
     reason: str  # the director's rule that let it through: "goal", "red card", …
     deadline_s: float  # first sound at the latest so long after the event, in stream time; else dropped as stale
     max_words: int
     interruptible: bool  # False: nothing cuts it off (a goal call)
     excitement: float  # 0 calm … 1 a late winner; drives rate, energy and gain of the voice
+
+    @property
+    def event(self) -> MatchEvent:
+        return self.facts.event
+
+    @property
+    def state(self) -> MatchState:
+        """The match right after the event."""
+        return self.facts.state

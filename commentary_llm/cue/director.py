@@ -99,8 +99,7 @@ class Director:
             return Decision(None, refusal)
         reason, supersedes = self._merge(event, rule, speech)
         cue = Cue(
-            event=event,
-            state=state,
+            facts=facts,
             urgency=rule.urgency,
             reason=reason,
             deadline_s=rule.deadline_s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts import Condition, Facts
 
 
 class Mood(str, Enum):
@@ -31,8 +31,12 @@ def mood_of(excitement: float) -> Mood:
     return Mood.LIVELY if excitement >= _LIVELY_FROM else Mood.CALM
 
 
+def _table(*rows: tuple[str, float]) -> tuple[tuple[Condition, float], ...]:
+    return tuple((Condition.parse(condition, f"a table of {__name__}"), value) for condition, value in rows)
+
+
 # First match wins.
-_BASE = (
+_BASE = _table(
     ("goal/own_goal !kick", 0.75),
     ("kick", 0.8),
     ("shot from_penalty", 0.85),
@@ -55,7 +59,7 @@ _BASE = (
     ("pass final_third", 0.25),
     ("period_start/period_end", 0.3),
 )
-_MORE = (
+_MORE = _table(
     ("match_goal equaliser", 0.1),
     ("match_goal takes_lead", 0.05),
     ("match_goal late", 0.15),

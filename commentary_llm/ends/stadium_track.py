@@ -24,8 +24,7 @@ from asr_tts.interfaces import SpeechStyle, Synthesizer
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.ground.files import written_aside
 from commentary_llm.ground.home import commentary_home
-from commentary_llm.language.en.names import name_book
-from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, Player, ShotOutcome, Team, VarDecision
+from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome, VarDecision
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_FILE = "stadium.opus"
@@ -34,7 +33,6 @@ _VERSION = 2  # of the recipe below: a track made by another one is made anew
 _BIT_RATE = 24_000
 _COMPLEXITY = "1"  # of libopus: twice as fast as its default, no difference to be heard in noise
 _BLOCK_S = 20.0
-_SHOOTOUT = 5
 
 _ANNOUNCED_AFTER_S = 1.2  # the announcer has to see it first
 _BETWEEN_S = 0.5
@@ -45,11 +43,6 @@ _CROWD_DB = -15.0  # so that a goal's roar stays under the announcement of it
 _PA_BAND_HZ = (300.0, 3400.0)
 _ECHOES = ((0.05, -15.0), (0.12, -20.0))  # seconds, dB: loudspeakers further away
 
-_CARD_WORDS = {
-    CardType.YELLOW: "Yellow card",
-    CardType.SECOND_YELLOW: "Second yellow card, and red,",
-    CardType.RED: "Red card",
-}
 _EXCITEMENT = {
     EventType.PERIOD_START: 0.45,
     EventType.PERIOD_END: 0.4,
@@ -71,6 +64,9 @@ _SHOT_EXCITEMENT = {
     ShotOutcome.OFF_TARGET: 0.4,
     ShotOutcome.BLOCKED: 0.3,
 }
+
+
+Announce = Callable[[MatchEvent], str]  # what the announcer says about an event, '' for nothing
 
 
 @dataclass(frozen=True)
@@ -99,6 +95,7 @@ class StadiumTrack:
 def ensure_stadium_track(
     events: Sequence[MatchEvent],
     info: MatchInfo,
+    announce: Announce,
     synthesizer: Callable[[], Synthesizer],
     stream_time: Callable[[MatchEvent], float],
     folder: Path | None = None,
@@ -106,17 +103,19 @@ def ensure_stadium_track(
 ) -> StadiumTrack:
     """The track of this match: the one made earlier if it is still true, else a new one.
 
+    `announce`: the announcer's texts, in the language of the match's commentary or another.
     `folder`: by default `stadium/<match id>` in the project's home. `synthesizer` is called only when a track has to
     be made. Raises OutputError.
     """
     folder = folder or commentary_home() / "stadium" / info.id
-    ready = _load(folder, _fingerprint(events, info, stream_time))
-    return ready or build_stadium_track(events, info, synthesizer(), folder, stream_time, progress)
+    ready = _load(folder, _fingerprint(events, info, announce, stream_time))
+    return ready or build_stadium_track(events, info, announce, synthesizer(), folder, stream_time, progress)
 
 
 def build_stadium_track(
     events: Sequence[MatchEvent],
     info: MatchInfo,
+    announce: Announce,
     synthesizer: Synthesizer,
     out: Path,
     stream_time: Callable[[MatchEvent], float],
@@ -131,7 +130,7 @@ def build_stadium_track(
         out.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(out) as aside:
             aside.mkdir()
-            track = _build(events, info, synthesizer, aside, stream_time, progress or (lambda share: None))
+            track = _build(events, info, announce, synthesizer, aside, stream_time, progress or (lambda share: None))
     except (OSError, av.error.FFmpegError) as error:
         raise OutputError(f"the stadium track cannot be written to {out}: {error}; free some space") from error
     return StadiumTrack(out / AUDIO_FILE, track.duration_s, track.announcements)
@@ -140,13 +139,14 @@ def build_stadium_track(
 def _build(
     events: Sequence[MatchEvent],
     info: MatchInfo,
+    announce: Announce,
     synthesizer: Synthesizer,
     folder: Path,
     stream_time: Callable[[MatchEvent], float],
     progress: Callable[[float], None],
 ) -> StadiumTrack:
     duration_s = max((stream_time(event) for event in events), default=0.0) + _TAIL_S
-    voice = _announce(_texts(events, info, stream_time), synthesizer)
+    voice = _speak(_texts(events, announce, stream_time), synthesizer)
     progress(0.1)
     crowd = CrowdNoise(moments(events, stream_time), SAMPLE_RATE_HZ, seed=_seed(info.id))
     blocks = _blocks(crowd, voice, round(duration_s * SAMPLE_RATE_HZ))
@@ -157,7 +157,7 @@ def _build(
         "synthetic": True,
         "what": "crowd noise and announcements made by commentary-llm; not a recording of the match",
         "match_id": info.id,
-        "fingerprint": _fingerprint(events, info, stream_time),
+        "fingerprint": _fingerprint(events, info, announce, stream_time),
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "duration_s": round(duration_s, 3),
         "audio_bytes": (folder / AUDIO_FILE).stat().st_size,
@@ -180,9 +180,11 @@ def _load(folder: Path, fingerprint: str) -> StadiumTrack | None:
         return None
 
 
-def _fingerprint(events: Sequence[MatchEvent], info: MatchInfo, stream_time: Callable[[MatchEvent], float]) -> str:
+def _fingerprint(
+    events: Sequence[MatchEvent], info: MatchInfo, announce: Announce, stream_time: Callable[[MatchEvent], float]
+) -> str:
     """Changes with anything that the track depends on."""
-    heard = [[event_id, round(time_s, 3), text] for event_id, time_s, text in _texts(events, info, stream_time)]
+    heard = [[event_id, round(time_s, 3), text] for event_id, time_s, text in _texts(events, announce, stream_time)]
     felt = [[round(moment.time_s, 3), moment.excitement] for moment in moments(events, stream_time)]
     return hashlib.sha256(json.dumps([_VERSION, info.id, heard, felt]).encode()).hexdigest()
 
@@ -208,47 +210,14 @@ def moments(events: Iterable[MatchEvent], stream_time: Callable[[MatchEvent], fl
 
 
 def _texts(
-    events: Iterable[MatchEvent], info: MatchInfo, stream_time: Callable[[MatchEvent], float]
+    events: Iterable[MatchEvent], announce: Announce, stream_time: Callable[[MatchEvent], float]
 ) -> list[tuple[str, float, str]]:
     """(event id, time of the event in the recording, what is announced), by time."""
-    texts = [(event.event_id, stream_time(event), announcement_text(event, info)) for event in events]
+    texts = [(event.event_id, stream_time(event), announce(event)) for event in events]
     return sorted((item for item in texts if item[2]), key=lambda item: item[1])
 
 
-def announcement_text(event: MatchEvent, info: MatchInfo) -> str:
-    """What a stadium announcer says, as written; '' for events that are not announced (shoot-out kicks among them)."""
-    team = next((side for side in (info.home, info.away) if side.id == event.team), None)
-    if event.type is EventType.STOPPAGE_TIME and event.minutes_added:
-        plural = "" if event.minutes_added == 1 else "s"
-        return f"A minimum of {event.minutes_added} minute{plural} will be added."
-    if team is None or event.period == _SHOOTOUT:
-        return ""
-    player = _named(team, event.player)
-    if event.type is EventType.GOAL:
-        return f"Goal for {team.name}, scored by {player}." if player else f"Goal for {team.name}."
-    if event.type is EventType.OWN_GOAL:
-        other = info.away if team is info.home else info.home
-        return f"Goal for {other.name}. An own goal by {player}." if player else f"Goal for {other.name}, an own goal."
-    if event.type is EventType.CARD and event.card and player:
-        return f"{_CARD_WORDS[event.card]} for {team.name}, {player}."
-    if event.type is EventType.SUBSTITUTION and event.player_on:
-        # Surnames: the whole has to be said within the five seconds that the recogniser listens after the event.
-        short = name_book(info).surnames
-        on, off = short.get(event.player_on, ""), short.get(event.player or "", "")
-        return f"Change for {team.name}. {on} for {off}." if off else f"Change for {team.name}. {on} is on."
-    return ""
-
-
-def _named(team: Team, player_id: str | None) -> str:
-    player: Player | None = next((player for player in team.players if player.id == player_id), None)
-    if player is None:
-        return ""
-    return player.name if player.shirt is None else f"number {player.shirt}, {player.name}"
-
-
-def _announce(
-    texts: Sequence[tuple[str, float, str]], synthesizer: Synthesizer
-) -> list[tuple[Announcement, np.ndarray]]:
+def _speak(texts: Sequence[tuple[str, float, str]], synthesizer: Synthesizer) -> list[tuple[Announcement, np.ndarray]]:
     """Speaks the announcements, one after the other where events come close together."""
     voice = []
     free_s = 0.0

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from commentary_llm.cue.cue import Urgency
+from commentary_llm.cue.wording import distinct_2, exact_repeats, without_opener
 from commentary_llm.evaluation.finding import Finding
-from commentary_llm.language.en.wording import distinct_2, exact_repeats, without_opener
-from commentary_llm.report.summary import is_spoken, summarise
+from commentary_llm.session.figures import is_spoken, summarise
 from commentary_llm.session.record import CueRecord
 
 # The cue gave way to a newer one by intention: nobody waits for its sound.
@@ -37,8 +37,9 @@ class Wording(BaseModel):
     exact_repeats: int = Field(description="lines that had been said before in the match, word for word")
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Wording:
-        spoken = [text for text in texts if text]
+    def of(cls, texts: Sequence[str], words: Callable[[str], Sequence[str]]) -> Wording:
+        """`words`: of a text, as `TextRules.words` of its language."""
+        spoken = [words(text) for text in texts if text]
         return cls(lines=len(spoken), distinct_2=round(distinct_2(spoken), 4), exact_repeats=exact_repeats(spoken))
 
 
@@ -77,8 +78,15 @@ class Evaluation(BaseModel):
     percentiles_ms: dict[str, dict[str, float]] = Field(description="by stage and total, over spoken cues")
 
 
-def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], Sequence[Finding]]) -> Evaluation:
-    """Figures of the records of one match, in any order. `audit` finds what is wrong in one spoken line."""
+def evaluate_records(
+    records: Sequence[CueRecord],
+    audit: Callable[[CueRecord], Sequence[Finding]],
+    words: Callable[[str], Sequence[str]],
+) -> Evaluation:
+    """Figures of the records of one match, in any order.
+
+    `audit` finds what is wrong in one spoken line; `words` takes one apart, as `TextRules.words` of its language.
+    """
     base = summarise(records)
     spoken = [record for record in records if is_spoken(record)]
     found = [(record, finding) for record in spoken for finding in audit(record)]
@@ -96,8 +104,8 @@ def evaluate_records(records: Sequence[CueRecord], audit: Callable[[CueRecord], 
         wrong=wrong,
         doubtful=tuple(_wrong_fact(record, finding) for record, finding in found if not finding.certain),
         refusals=base["refusals"],
-        wording=Wording.of([record.text for record in spoken]),
-        wording_without_openers=Wording.of([without_opener(record.text, record.opener) for record in spoken]),
+        wording=Wording.of([record.text for record in spoken], words),
+        wording_without_openers=Wording.of([without_opener(record.text, record.opener) for record in spoken], words),
         mean_words=_mean([len(record.text.split()) for record in spoken]),
         mean_speech_s=_mean([end_s - start_s for start_s, end_s in filter(None, map(on_air_s, spoken))]),
         overlap=_overlap(records),

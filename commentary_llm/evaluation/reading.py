@@ -9,7 +9,6 @@ diacritics; tokens are parted by single spaces, hyphens stay tight. Claims are t
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,19 +24,13 @@ from commentary_llm.evaluation.vocabulary import (
     ORDINALS,
     PLAIN_CAPITALS,
 )
+from commentary_llm.ground.text import fold
 from commentary_llm.match.events import MatchInfo
 
-_FLAT = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ß": "ss"})
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[^\w\s]")
 _TENS = {"20", "30", "40", "50", "60", "70", "80", "90"}
 # Words that may follow "the" or a possessive and still be part of nobody's name.
 _NOT_NAMES = re.compile(r"[a-z0-9']+")
-
-
-def fold(text: str) -> str:
-    """Lower case, no diacritics, straight apostrophes."""
-    plain = unicodedata.normalize("NFKD", text.casefold().replace("’", "'").translate(_FLAT))
-    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 @dataclass(frozen=True)

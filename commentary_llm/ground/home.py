@@ -57,4 +57,3 @@ def clips_dir() -> Path:
 LLM_MODEL = "smollm2-135m-commentator"  # fine-tuned on this engine's prompts; see checkpoints/finetune
 ASR_MODEL = "whisper-tiny.en"
 TTS_MODEL = "piper-en_US-joe-medium"
-LANGUAGE = "en"

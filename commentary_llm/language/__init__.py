@@ -1,1 +1,1 @@
-"""Languages: one folder each, with every word that is spoken in it."""
+"""What is said, and how: the contract of a language, the registry that finds them, and a folder for each."""

@@ -16,15 +16,12 @@ from dataclasses import dataclass, field, replace
 
 from asr_tts.interfaces import AudioChunk, Synthesizer
 from commentary_llm.cue.buildup import BuildUp, Outcome, build_up_of
+from commentary_llm.cue.choice import Room
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import GenerationHandle, GenerationRequest, Generator, SamplingParams
 from commentary_llm.ground.metrics import Metrics
-from commentary_llm.language.en.choice import Room
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.prompt import PromptBuilder
+from commentary_llm.language.contract import Gate, Openers, Prompts
 from commentary_llm.match import MatchEvent, MatchState
 from commentary_llm.session.candidates import Candidate, best_of
 from commentary_llm.session.sound_bank import style_of
@@ -88,10 +85,10 @@ class Branches:
         self,
         generator: Generator,
         synthesizer: Synthesizer,
-        prompts: PromptBuilder,
-        gate: FactGate,
+        prompts: Prompts,
+        gate: Gate,
         history: LineHistory,
-        openers: OpenerBook,
+        openers: Openers,
         sampling: SamplingParams,
         metrics: Metrics,
         on_due: Callable[[], None],
@@ -228,9 +225,8 @@ class Branches:
 
     def _write(self, cue: Cue) -> tuple[list[str], int]:
         """The sentences of the best true candidate, none when interrupted; and how many tokens all of them took."""
-        fitting = self._openers.fitting(cue, facts_of(cue.event, cue.state))
         # The real event gets an opener of its own; this one makes the model go on from one.
-        opener = next((text for _, text in fitting), "")
+        opener = self._openers.first(cue)
         request = GenerationRequest(
             prefix=self._prompts.prefix,
             text=self._prompts.text(cue, self._history.last(1), opener=opener),

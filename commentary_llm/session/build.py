@@ -12,12 +12,8 @@ from commentary_llm.generation import GenerationRequest, Generator, SamplingPara
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.metrics import GroupMetrics
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import WHOLE_MATCH_S, LineHistory
-from commentary_llm.language.en.openers import OpenerBook, OpenerSentence
-from commentary_llm.language.en.personas import persona
-from commentary_llm.language.en.prompt import PromptBuilder
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.language.contract import OpenerSentence
+from commentary_llm.language.registry import language
 from commentary_llm.match.match import Match
 from commentary_llm.session.branches import Branches
 from commentary_llm.session.events import EventStream, SegmentPlaced, Subscriber
@@ -64,7 +60,6 @@ def build_session(
     """
     info = config.info
     generator, synthesizer, metrics = models.generator, models.synthesizer, models.metrics.open_match(info.id)
-    speaker, history, gate = persona(config.persona), LineHistory(WHOLE_MATCH_S), FactGate()
     sampling = SamplingParams(
         max_new_tokens=config.max_new_tokens,
         temperature=config.temperature,
@@ -75,9 +70,16 @@ def build_session(
         candidates=config.candidates,
     )
     examples = models.examples if config.few_shot is None else config.few_shot
-    prompts = PromptBuilder(generator.chat, info, speaker, examples=examples, count_tokens=generator.count_tokens)
+    spoken = language(config.language).open(
+        info,
+        persona=config.persona,
+        seed=config.seed,
+        chat=generator.chat,
+        count_tokens=generator.count_tokens,
+        examples=examples,
+    )
+    gate, prompts, history, openers = spoken.gate, spoken.prompts, spoken.history, spoken.openers
     _cache_prefix(models, prompts.prefix)
-    openers = OpenerBook(info, config.seed)
     events = EventStream()
     for subscriber in subscribers:
         events.attach(subscriber)
@@ -86,10 +88,8 @@ def build_session(
         match=Match(info),
         director=Director(),
         openers=openers,
-        writer=LineWriter(
-            generator, prompts, gate, TemplateWriter(history, speaker, config.seed), history, sampling, TextBudget()
-        ),
-        speaker=Speaker(synthesizer, timeline, models.sounds, events, info.id),
+        writer=LineWriter(generator, prompts, gate, spoken.templates, history, sampling, TextBudget()),
+        speaker=Speaker(synthesizer, timeline, models.sounds, spoken.rules, events, info.id),
         timeline=timeline,
         clock=clock,
         hearing=_hearing(models, clock, hearing),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from commentary_llm.cue.choice import UNSAYABLE, Draft, Room, score
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import FinishReason, TokenChunk
-from commentary_llm.language.en.choice import UNSAYABLE, Draft, Room, score
-from commentary_llm.language.en.clauses import ClauseSplitter
-from commentary_llm.language.en.gate import Cause, FactGate
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.contract import Cause, Gate
 from commentary_llm.session.record import Refusal
 
 # A true line shorter than this ("The shot.") tells nobody anything; after an opener two words do ("From distance!").
@@ -26,12 +25,12 @@ class Candidate:
     A sentence that was said before in the match is left out, and what follows it is still heard.
     """
 
-    def __init__(self, number: int, cue: Cue, room: Room, gate: FactGate, history: LineHistory) -> None:
+    def __init__(self, number: int, cue: Cue, room: Room, gate: Gate, history: LineHistory) -> None:
         """`number` from 1. Gate and history are asked, not changed."""
         self.number = number
         self.open = True  # more may come
         self._cue, self._room, self._gate, self._history = cue, room, gate, history
-        self._splitter = ClauseSplitter()
+        self._splitter = history.rules.splitter()
         self._passed: list[str] = []  # true clauses
         self._taken = 0  # how many of them were handed on
         self._words = 0
@@ -80,7 +79,7 @@ class Candidate:
         return clause[-1] in _ENDS and (not self._passed or self._passed[-1][-1] in _ENDS)
 
     def score(self, words: int | None = None) -> float:
-        """How good what passed so far is, with time for `words` (by default all the room); see `script.choice`."""
+        """How good what passed so far is, with time for `words` (by default all the room); see `cue.choice`."""
         if not self.speakable:
             return UNSAYABLE
         draft = Draft(" ".join(self._passed), self._logprob, self._tokens)

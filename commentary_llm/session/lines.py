@@ -11,7 +11,7 @@ from commentary_llm.cue.cue import Cue, Urgency
 from commentary_llm.cue.director import Director, SpeechStatus
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.metrics import Metrics
-from commentary_llm.language.en.openers import OpenerBook
+from commentary_llm.language.contract import Openers
 from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
 from commentary_llm.session.branches import Branches
@@ -44,7 +44,7 @@ class Parts:
 
     match: Match
     director: Director
-    openers: OpenerBook
+    openers: Openers
     writer: LineWriter
     speaker: Speaker
     timeline: SpeechTimeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.language.en.openers import OpenerSentence, sentences_of
+from commentary_llm.language.contract import OpenerSentence
 
 
 def style_of(cue: Cue) -> SpeechStyle:
@@ -58,13 +58,13 @@ class SoundBank:
         for sentence in sentences:
             self._clips.pop(sentence, None)
 
-    def speech(self, opener: str, mood: Mood) -> PreparedSpeech | None:
-        """The sound of an opener, its sentences with a pause between; None where one of them is not there."""
+    def speech(self, sentences: Sequence[str], mood: Mood) -> PreparedSpeech | None:
+        """The sound of an opener's sentences with a pause between; None where one of them is not there."""
         parts: list[np.ndarray] = []
         edges_s: list[float] = []
         at = 0
         rate_hz = 0
-        for sentence in sentences_of(opener):
+        for sentence in sentences:
             clip = self._clips.get(OpenerSentence(sentence, mood))
             if clip is None:
                 return None

@@ -10,6 +10,7 @@ from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import Synthesizer
 from asr_tts.synthesizer.piper import pause_after_s
 from commentary_llm.cue.excitement import mood_of
+from commentary_llm.cue.wording import TextRules, clauses_of
 from commentary_llm.session.events import ClauseBegun, ClauseEnded, ClauseSamples, EventStream
 from commentary_llm.session.job import CueJob
 from commentary_llm.session.sound_bank import SoundBank, style_of
@@ -20,11 +21,19 @@ class Speaker:
     """Puts speech on the timeline. `open` belongs to the submitting thread, `speak` to the pipeline's speaking one."""
 
     def __init__(
-        self, synthesizer: Synthesizer, timeline: SpeechTimeline, bank: SoundBank, events: EventStream, match_id: str
+        self,
+        synthesizer: Synthesizer,
+        timeline: SpeechTimeline,
+        bank: SoundBank,
+        rules: TextRules,
+        events: EventStream,
+        match_id: str,
     ) -> None:
+        """`rules`: of the language that is spoken."""
         self._synthesizer = synthesizer
         self._timeline = timeline
         self._bank = bank
+        self._rules = rules
         self._events = events
         self._match_id = match_id
 
@@ -33,7 +42,7 @@ class Speaker:
 
         False when there is no such sound in the bank: the line will begin with its first clause.
         """
-        speech = self._bank.speech(opener, mood_of(job.cue.excitement))
+        speech = self._bank.speech(clauses_of(opener, self._rules), mood_of(job.cue.excitement))
         if speech is None:
             return False
         segment = self._timeline.open(job.lane, opener, speech.sample_rate_hz)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter, perf_counter_ns
 
+from commentary_llm.cue.choice import UNSAYABLE, Room
 from commentary_llm.cue.cue import Urgency
 from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import FinishReason, GenerationRequest, Generator, SamplingParams, TokenChunk
 from commentary_llm.ground.errors import BusyError
-from commentary_llm.language.en.choice import UNSAYABLE, Room
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.prompt import PromptBuilder
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.language.contract import Gate, Prompts, Templates
 from commentary_llm.session.candidates import Candidate, best_of
 from commentary_llm.session.job import CueJob
 
@@ -53,9 +51,9 @@ class LineWriter:
     def __init__(
         self,
         generator: Generator,
-        prompts: PromptBuilder,
-        gate: FactGate,
-        templates: TemplateWriter,
+        prompts: Prompts,
+        gate: Gate,
+        templates: Templates,
         history: LineHistory,
         sampling: SamplingParams,
         budget: TextBudget,

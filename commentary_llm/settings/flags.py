@@ -1,9 +1,9 @@
 """The command line, made from the settings: flags, help, and what was given.
 
-Made by argparse here rather than by pydantic-settings' `CliApp`, which names flags by their place (`--llm.threads`,
-`--match.prepare`) and shows both names where one is given another, cannot give one flag to two settings
-(`--speech-threads`), ends the process at the first wrong word, and lays its help out by place. Environment and file are
-read by pydantic-settings (`root`).
+Made by argparse here rather than by pydantic-settings' `CliApp`: that one names flags by their place, and shows both
+names where a shorter one is given (`--match.prepare, --no-match.prepare, --prepare, --no-prepare`); it takes `--llm`
+for the whole group; it gives a flag to one setting only (`--speech-threads` is for two); and it ends the process at the
+first word it does not know. Environment and file are read by pydantic-settings (`root`).
 """
 
 from __future__ import annotations

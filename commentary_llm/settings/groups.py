@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from asr_tts.runtime.registry import DEVICES, RUNTIMES
 from commentary_llm.generation.registry import AUTO, backend_choices
-from commentary_llm.ground.home import ASR_MODEL, LANGUAGE, LLM_MODEL, TTS_MODEL
-from commentary_llm.settings.languages import language_choices, persona_choices
+from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL
+from commentary_llm.language.registry import DEFAULT_LANGUAGE, languages
+from commentary_llm.settings.languages import persona_choices
 from commentary_llm.settings.option import Flag, Group
 
 
@@ -153,8 +154,8 @@ class MatchSettings(Group):
 
     title: ClassVar[str] = "commentary"
 
-    language: Annotated[str, Flag("--language", choices=language_choices), Field(description="in which it is told")] = (
-        LANGUAGE
+    language: Annotated[str, Flag("--language", choices=languages), Field(description="in which it is told")] = (
+        DEFAULT_LANGUAGE
     )
     persona: Annotated[
         str, Flag("--persona", choices=persona_choices), Field(description="how the commentator talks")

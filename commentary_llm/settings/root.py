@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from commentary_llm.settings.option import (
     options_of,
     variable_of,
 )
-from commentary_llm.settings.problems import complaints, config_error, nearest_key
+from commentary_llm.settings.problems import complaints, config_error, nearest_key, unknown
 from commentary_llm.settings.runs import ReplaySettings, ServeSettings
 
 
@@ -82,7 +82,7 @@ def load_settings(flags: Layer, file: Path | None = None, command: str | None = 
     wrong, wherever it came from; nothing but the file has been opened then.
     """
     options = {option.path: option for option in options_of(Settings)}
-    layers = [_from_file(file, options.values()) if file is not None else Layer(), _from_environment(options), flags]
+    layers = [_from_file(file, options) if file is not None else Layer(), _from_environment(options), flags]
     values: dict[Place, Any] = {}
     names: dict[Place, str] = {}
     wrong: list[str] = []
@@ -131,7 +131,7 @@ def _from_environment(options: Mapping[Place, Option]) -> Layer:
     return layer
 
 
-def _from_file(path: Path, options: Iterable[Option]) -> Layer:
+def _from_file(path: Path, options: Mapping[Place, Option]) -> Layer:
     layer = Layer()
     if not path.is_file():
         layer.wrong.append(f"--config {path}: no such file")
@@ -144,10 +144,13 @@ def _from_file(path: Path, options: Iterable[Option]) -> Layer:
     except (TypeError, ValueError, AttributeError):
         layer.wrong.append(f"--config {path}: expected groups of settings, such as `llm:` with `model: NAME` below it")
         return layer
-    groups = {option.path[:end] for option in options for end in range(1, len(option.path))}
+    groups = {place[:end] for place in options for end in range(1, len(place))}
     for place, value in _leaves(found):
-        if value is not None or place not in groups:  # a group without content says nothing
-            layer.values[place], layer.names[place] = value, f"{'.'.join(place)} in {path}"
+        key = ".".join(place)
+        if place not in options and place not in groups:
+            layer.wrong.append(unknown(f"{key} in {path}", key, [option.key for option in options.values()]))
+        elif value is not None or place in options:  # a group without content says nothing
+            layer.values[place], layer.names[place] = value, f"{key} in {path}"
     return layer
 
 

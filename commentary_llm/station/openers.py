@@ -17,7 +17,7 @@ from time import perf_counter
 from asr_tts.interfaces import Synthesizer
 from asr_tts.synthesizer.clips import ClipCache, OpenClips, speak_clip
 from commentary_llm.ground.errors import CommentaryError
-from commentary_llm.language.en.openers import OpenerSentence
+from commentary_llm.language.contract import OpenerSentence
 from commentary_llm.session.sound_bank import SoundBank, style_of_mood
 
 log = logging.getLogger(__name__)

@@ -44,9 +44,11 @@ def test_eight_events_a_minute_are_tellable(seed: int) -> None:
     feed = FeedMaker(seed).feed(10)
     told = [timed.at_s for timed in feed.events if timed.event.type in TELLABLE]
     by_minute = Counter(int(at_s // 60) for at_s in told)
-    assert by_minute == dict.fromkeys(range(10), 8)
+    assert set(by_minute) == set(range(10))
+    assert set(by_minute.values()) <= {7, 8, 9}
+    assert 80 <= len(told) <= 81
     gaps = [after - before for before, after in pairwise(told)]
-    assert max(gaps) < 15
+    assert max(gaps) < 22.5
     assert len({round(gap, 1) for gap in gaps}) > 20  # no beat
 
 
@@ -65,6 +67,22 @@ def test_what_is_tellable_has_a_line_and_urgent_ones_come_often() -> None:
     assert set(kinds) == set(TELLABLE) - {EventType.PERIOD_END}
     assert 0.15 <= urgencies[Urgency.URGENT] / urgencies.total() <= 0.3
     assert kinds[EventType.SHOT] > kinds[EventType.FOUL] > kinds[EventType.OFFSIDE]
+
+
+def test_many_urgent_events_come_while_a_line_is_likely_to_be_said() -> None:
+    urgent, soon = 0, 0
+    for feed in make_feeds(8, 45):
+        state, told_s = MatchState.initial(feed.info), float("-inf")
+        for timed in feed.events:
+            state = state.apply(timed.event)
+            if timed.event.type in TELLABLE:
+                rule = rule_for(facts_of(timed.event, state))
+                assert rule is not None
+                if rule.urgency is Urgency.URGENT:
+                    urgent += 1
+                    soon += timed.at_s - told_s <= 2.5
+                told_s = timed.at_s
+    assert 0.3 <= soon / urgent <= 0.6
 
 
 def test_the_second_half_starts_a_new_clock() -> None:

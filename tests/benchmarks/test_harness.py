@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.harness import idle_probe, machine, memory_mb, print_rows, publish, summary_ms, thread_count
+from benchmarks.harness import idle_probe, machine, memory_mb, print_rows, publish, steps, summary_ms, thread_count
 from benchmarks.probe import Wakes, watch
+from commentary_llm.ground.errors import OutputError
 
 
 def test_percentiles_come_with_their_count() -> None:
@@ -28,6 +29,13 @@ def test_what_was_not_measured_is_left_out_of_the_table(capsys: pytest.CaptureFi
     measured, nothing = capsys.readouterr().out.splitlines()[1:]
     assert measured.split()[1:5] == ["1.00"] * 4
     assert nothing.split()[1:] == ["-"] * 4
+
+
+def test_a_step_is_printed_once_however_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    report = steps(Console())
+    for step in ("warming up", "making openers, 10%", "making openers, 20%", "warming up"):
+        report(step)
+    assert capsys.readouterr().out.splitlines() == ["warming up", "making openers", "warming up"]
 
 
 def test_late_wakes_are_counted_and_their_share_told() -> None:
@@ -85,3 +93,11 @@ def test_the_result_is_one_line_and_the_same_in_the_file(tmp_path: Path, capsys:
     found = json.loads(printed)
     assert json.loads((tmp_path / "out.json").read_text()) == found
     assert found["cores"] == len(os.sched_getaffinity(0))
+
+
+def test_a_file_that_cannot_be_written_does_not_lose_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OutputError, match="absent"):
+        publish({"what": "test"}, tmp_path / "absent" / "out.json")
+    assert json.loads(capsys.readouterr().out) == {"what": "test"}

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from commentary_llm.config import EngineConfig
 
 from benchmarks.__main__ import main
 from benchmarks.engine import decode_batches
+from commentary_llm.settings import EngineConfig
 
 
 def test_every_figure_is_there(small_sizes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

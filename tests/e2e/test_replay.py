@@ -25,6 +25,7 @@ from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, Sho
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.session.record import CueRecord
+from commentary_llm.speech import speech_text_of
 
 pytestmark = [pytest.mark.models, pytest.mark.mpi]
 
@@ -57,7 +58,7 @@ def match_file(small_match: MatchInfo, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def stadium(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """160 s of quiet noise with one announcement a second after the goal."""
-    voice = PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    voice = PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
     spoken = np.concatenate([chunk.samples for chunk in voice.synthesize(ANNOUNCEMENT)])
     spoken = soxr.resample(spoken, voice.sample_rate_hz, 16_000)
     sound = np.random.default_rng(0).normal(0, 0.003, 160 * 16_000).astype(np.float32)

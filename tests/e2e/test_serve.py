@@ -22,6 +22,7 @@ from commentary_llm.ground.home import TTS_MODEL, models_dir
 from commentary_llm.match import MatchInfo
 from commentary_llm.match.feeds.jsonl import write_jsonl
 from commentary_llm.match.feeds.recording import Recording
+from commentary_llm.speech import speech_text_of
 
 pytestmark = [pytest.mark.models, pytest.mark.mpi, pytest.mark.timeout(480)]
 
@@ -172,7 +173,7 @@ def test_a_listener_who_stops_reading_holds_nobody_up(teams: Path, tmp_path: Pat
 
 
 def test_the_stadium_is_heard_live(teams: Path, tmp_path: Path) -> None:
-    voice = PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    voice = PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
     spoken = np.concatenate([chunk.samples for chunk in voice.synthesize("The referee has stopped the game. ")])
     spoken = soxr.resample(spoken, voice.sample_rate_hz, 16_000)
     sound = np.tile(np.concatenate([spoken, np.zeros(8_000, np.float32)]), 40)[: 60 * 16_000]

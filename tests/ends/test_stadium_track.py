@@ -12,8 +12,9 @@ import pytest
 from asr_tts.audio.levels import rms_dbfs
 from asr_tts.audio.reader import AudioReader
 from asr_tts.interfaces import AudioChunk, SpeechStyle
-from commentary_llm.ends.stadium_track import announcement_text, build_stadium_track, ensure_stadium_track
+from commentary_llm.ends.stadium_track import build_stadium_track, ensure_stadium_track
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.language.en.announcer import announcer
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
 
 
@@ -48,7 +49,7 @@ def at(happening: MatchEvent) -> float:
 
 def test_track(small_match: MatchInfo, tmp_path: Path) -> None:
     shares: list[float] = []
-    track = build_stadium_track(EVENTS, small_match, Tone(), tmp_path / "t", at, shares.append)
+    track = build_stadium_track(EVENTS, small_match, announcer(small_match), Tone(), tmp_path / "t", at, shares.append)
     assert [item.event_id for item in track.announcements] == ["e3", "e4", "e5"]
     goal, change, card = track.announcements
     assert 1.0 <= goal.time_s - 35.0 <= 1.5
@@ -76,7 +77,7 @@ def test_made_once_and_again_when_the_match_changes(small_match: MatchInfo, tmp_
         return Tone()
 
     def ensure(events: list[MatchEvent]) -> None:
-        ensure_stadium_track(events, small_match, voice, at, tmp_path / "t")
+        ensure_stadium_track(events, small_match, announcer(small_match), voice, at, tmp_path / "t")
 
     ensure(EVENTS)
     ensure(EVENTS)
@@ -98,32 +99,12 @@ def test_interrupted_making_leaves_no_track(small_match: MatchInfo, tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_stadium_track(EVENTS, small_match, Tone(), tmp_path / "t", at, interrupt)
+        build_stadium_track(EVENTS, small_match, announcer(small_match), Tone(), tmp_path / "t", at, interrupt)
     assert not (tmp_path / "t").exists()
-    assert build_stadium_track(EVENTS, small_match, Tone(), tmp_path / "t", at).audio.is_file()
+    assert build_stadium_track(EVENTS, small_match, announcer(small_match), Tone(), tmp_path / "t", at).audio.is_file()
 
 
 def test_a_place_that_cannot_be_written(small_match: MatchInfo, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="stadium track"):
-        build_stadium_track(EVENTS, small_match, Tone(), tmp_path / "file" / "t", at)
-
-
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"type": "own_goal", "team": "h", "player": "h4"}, "Goal for Eastvale. An own goal by number 4, Emil Hart."),
-        ({"type": "goal", "team": "h"}, "Goal for Northport."),
-        ({"type": "goal", "team": "h", "player": "h9", "period": 5}, ""),
-        ({"type": "card", "team": "a", "player": "a2", "card": "red"}, "Red card for Eastvale, number 2, Theo Quill."),
-        (
-            {"type": "substitution", "team": "a", "player": "a9", "player_on": "a12"},
-            "Change for Eastvale. Iles for Petrov.",
-        ),
-        ({"type": "stoppage_time", "minutes_added": 1}, "A minimum of 1 minute will be added."),
-        ({"type": "corner", "team": "a"}, ""),
-    ],
-)
-def test_announcements(small_match: MatchInfo, fields: dict[str, object], text: str) -> None:
-    happening = MatchEvent.model_validate({"event_id": "x", "period": 1, "elapsed_s": 1.0, **fields})
-    assert announcement_text(happening, small_match) == text
+        build_stadium_track(EVENTS, small_match, announcer(small_match), Tone(), tmp_path / "file" / "t", at)

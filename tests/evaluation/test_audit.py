@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from blind_corpus import BUILTIN, LATER, BlindClause, blind_clauses, blind_recording
+from english import template_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from script_helpers import cues_of
@@ -15,8 +16,6 @@ from script_helpers import cues_of
 from commentary_llm.cue.cue import Cue
 from commentary_llm.evaluation.audit import MatchAuditor
 from commentary_llm.ground.errors import InputError
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match.events import EventType, MatchEvent
 from commentary_llm.match.feeds import Recording
 
@@ -52,7 +51,7 @@ def test_no_true_clause_is_called_false() -> None:
 def _written(each: int) -> Iterator[tuple[str, Cue, str]]:
     for match, recording in RECORDINGS.items():
         for cue in cues_of(recording):
-            for line in list(TemplateWriter(LineHistory()).lines(cue))[:each]:
+            for line in list(template_writer(recording.info).lines(cue))[:each]:
                 yield match, cue, line.text
 
 

@@ -15,6 +15,7 @@ from commentary_llm.evaluation.figures import (
 )
 from commentary_llm.evaluation.finding import Certainty, Finding
 from commentary_llm.evaluation.table import print_evaluation
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.session.record import BranchFigures, CueRecord, Refusal, ReplaySummary
 
 
@@ -53,7 +54,7 @@ def score(*records: CueRecord, wrong: dict[str, str] | None = None, certain: boo
         certainty = Certainty.CERTAIN if certain else Certainty.DOUBTFUL
         return [Finding("outcome", facts[heard.event_id], certainty)] if heard.event_id in facts else []
 
-    return evaluate_records(records, audit)
+    return evaluate_records(records, audit, ENGLISH_RULES.words)
 
 
 def test_spoken_cues_are_shared_out_by_who_went_on_after_the_opener() -> None:

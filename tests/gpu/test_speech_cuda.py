@@ -16,6 +16,7 @@ from asr_tts.runtime.onnxruntime_cuda import check_library
 from asr_tts.synthesizer import PiperSynthesizer
 from commentary_llm.ground.errors import ArtifactError, ConfigError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.speech import speech_text_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.models]
 LINES = (
@@ -38,7 +39,7 @@ def gpu() -> None:
 
 @pytest.fixture(scope="module")
 def voice(gpu: None, fixed_speech: Path) -> PiperSynthesizer:
-    loaded = PiperSynthesizer.load(fixed_speech / "tts", device="cuda")
+    loaded = PiperSynthesizer.load(fixed_speech / "tts", speech_text_of, device="cuda")
     loaded.warm_up()
     return loaded
 
@@ -52,7 +53,7 @@ def recognizer(gpu: None, fixed_speech: Path) -> WhisperRecognizer:
 
 @pytest.fixture(scope="module")
 def exact() -> PiperSynthesizer:
-    return PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    return PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
 
 
 def said(voice: PiperSynthesizer, text: str, style: SpeechStyle = SpeechStyle()) -> np.ndarray:  # noqa: B008
@@ -112,4 +113,4 @@ def test_voices_and_recogniser_at_once(voice: PiperSynthesizer, recognizer: Whis
 def test_networks_of_any_shape_are_refused(gpu: None) -> None:
     """Among them operators that have no kernel on a GPU; nothing of them runs on the CPU instead."""
     with pytest.raises(ArtifactError, match=r"text_encoder\.onnx"):
-        PiperSynthesizer.load(models_dir() / TTS_MODEL, device="cuda")
+        PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of, device="cuda")

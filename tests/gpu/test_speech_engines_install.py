@@ -21,6 +21,7 @@ from checkpoints.progress import Reporter
 from commentary_llm.artifacts.speech_engines import load_engines
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.speech import speech_text_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.models]
 LINES = ["Goal!", "Messi scores from the penalty spot.", "The corner is cleared at the near post."]
@@ -48,8 +49,8 @@ def engines(request: pytest.FixtureRequest, runtime: str, tmp_path_factory: pyte
 
 def test_speaks_and_hears_like_onnx_runtime(runtime: str, engines: Path) -> None:
     loaded = load_engines(engines, runtime)
-    exact = PiperSynthesizer.load(models_dir() / TTS_MODEL)
-    voice = PiperSynthesizer.load(engines / "tts", runtime=runtime)
+    exact = PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
+    voice = PiperSynthesizer.load(engines / "tts", speech_text_of, runtime=runtime)
     voice.warm_up()
     distance = compare_voices(exact, voice, LINES)
     assert distance["lines_of_unequal_length"] == 0

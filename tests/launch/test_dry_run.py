@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -104,6 +105,66 @@ def test_tensorrt_llm_gets_a_gpu_a_rank_and_what_the_user_has_set(root: Path) ->
         "--backend tensorrt_llm --llm llama-7b\n"
     )
     assert "CUDA_VISIBLE_DEVICES=" not in told  # never set here, least of all for one rank
+
+
+def test_the_backend_may_come_from_the_environment(root: Path) -> None:
+    told = dry_run(root, "replay.sh", COMMENTARY_LLM__BACKEND="tensorrt_llm", COMMENTARY_LLM__MODEL="llama-7b")
+    assert "# rank 1: GPU 1 of those its node shows\n" in told
+    assert told.endswith(
+        f"-x COMMENTARY_LLM__BACKEND -x COMMENTARY_LLM__MODEL {python(root)} -m mpi4py -m commentary_llm replay\n"
+    )
+    told = dry_run(root, "replay.sh", "--backend", "torch", COMMENTARY_LLM__BACKEND="tensorrt_llm")
+    assert told.endswith("--oversubscribe " + python(root) + " -m commentary_llm replay --backend torch\n")
+
+
+def test_the_streams_may_come_from_the_environment(root: Path) -> None:
+    variables = {"COMMENTARY_SERVE__EVENTS": "tcp:127.0.0.1:7070", "COMMENTARY_SERVE__PCM": "-"}
+    told = dry_run(root, "serve.sh", "--match-info=x", **variables)
+    assert told.endswith("serve --match-info=x --events tcp:127.0.0.1:7070 --pcm /tmp/clm.XXXXXX/pcm\n")
+    told = dry_run(root, "serve.sh", "--match-info=x", "--pcm", "voice", "--events=-", **variables)
+    assert told.endswith(
+        "serve --match-info=x --pcm voice --events /tmp/clm.XXXXXX/events --captions /tmp/clm.XXXXXX/captions\n"
+    )
+
+
+@pytest.mark.parametrize("script", ["replay.sh", "serve.sh"])
+def test_a_file_of_settings_can_be_read_only_where_the_engine_is(root: Path, script: str) -> None:
+    told = subprocess.run(
+        [str(root / "launch" / script), "--dry-run", "--config", "x.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=BASE,
+    )
+    assert told.returncode == 1
+    assert "reads --config; run ./launch/setup.sh first" in told.stderr
+
+
+def test_a_file_of_settings_decides_what_is_started(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "my settings.yaml"
+    file.write_text(
+        "llm: {backend: tensorrt_llm, model: llama-7b}\nserve: {match_info: x, events: 'tcp:h:1', captions: '-'}\n"
+    )
+    engine = {"COMMENTARY_PYTHON": sys.executable, "PYTHONPATH": str(REPO)}
+    quoted = str(file).replace(" ", chr(92) + " ")
+    told = dry_run(root, "replay.sh", "--config", str(file), **engine)
+    assert told.endswith(f"{sys.executable} -m mpi4py -m commentary_llm replay --config {quoted}\n")
+    told = dry_run(root, "replay.sh", f"--config={file}", "--backend", "torch", **engine)
+    assert f"{sys.executable} -m commentary_llm replay --config={quoted} --backend torch" in told
+    told = dry_run(root, "serve.sh", "--config", str(file), **engine)
+    assert told.endswith(f"serve --config {quoted} --events tcp:h:1 --captions /tmp/clm.XXXXXX/captions\n")
+    file.write_text("llm: {backend: tensorrt}\n")
+    refused = subprocess.run(
+        [str(root / "launch/replay.sh"), "--dry-run", "--config", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**BASE, **engine},
+    )
+    assert refused.returncode == 2
+    assert "expected one of auto, tensorrt_llm, torch; did you mean 'tensorrt_llm'?" in refused.stderr
 
 
 def test_what_the_user_has_set_of_our_own_settings_stays(root: Path) -> None:

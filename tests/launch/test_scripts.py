@@ -91,6 +91,27 @@ def test_replay_passes_options_on_from_any_folder(checkout: Path, tmp_path: Path
     assert not session.exists()
 
 
+def test_wrong_options_are_refused_before_anything_is_set_up(checkout: Path) -> None:
+    refuses = FAKE_PYTHON.replace("printf '%s\\n' auto a-model; exit", "echo 'error: wrong options' >&2; exit 2")
+    assert refuses != FAKE_PYTHON
+    write_program(checkout / ".venv/bin/python", refuses)
+    told = run(checkout / "launch/replay.sh", "--candidates", "99")
+    assert (told.returncode, told.stdout, told.stderr) == (2, "", "error: wrong options\n")
+
+
+def test_the_help_lists_the_backends_there_are(checkout: Path) -> None:
+    told = run(checkout / "launch/replay.sh", "--help").stdout
+    assert "  --backend NAME        what generates: auto one another\n" in told
+
+
+def test_streams_of_a_settings_file_are_bridged(checkout: Path, tmp_path: Path) -> None:
+    told = run(checkout / "launch/serve.sh", "--config", "x.yaml", cwd=tmp_path, input="")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    session = lines[-1].split()[1].rstrip(",")
+    assert f"<-m><commentary_llm><serve><--config><x.yaml><--events><tcp:h:1><--pcm><{session}/pcm>" in lines
+
+
 def test_two_ranks_unless_asked(checkout: Path) -> None:
     assert "-n=2" in run(checkout / "launch/replay.sh").stdout.splitlines()
 

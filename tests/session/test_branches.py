@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from english import gate_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from session_fakes import ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
 from commentary_llm.cue.buildup import outcome_of
-from commentary_llm.cue.cue import Cue
+from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import FinishReason, GenerationRequest, TokenChunk
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.language.en.gate import FactGate
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, Situation
 from commentary_llm.session.events import CueEnded, SessionEvent
 from commentary_llm.session.record import CueRecord
@@ -212,7 +213,7 @@ FOLLOWING = st.sampled_from(["goal", "own_goal", "other_goal", "saved", "off_tar
 def test_whatever_follows_no_wrong_branch_is_heard(
     small_match: MatchInfo, plan: list[tuple[str, Situation | None, str | None]]
 ) -> None:
-    made, gate = Show(small_match), FactGate()
+    made, gate = Show(small_match), gate_of(small_match)
     try:
         made.submit(penalty())
         for number, (what, situation, player) in enumerate(plan):
@@ -222,7 +223,7 @@ def test_whatever_follows_no_wrong_branch_is_heard(
                 continue
             assert record.branch == outcome_of(came)
             words = record.text.removeprefix(record.opener).strip()
-            cue = Cue(came, made.engine.match.state, 3, "", 20.0, 24, True, 0.5)  # type: ignore[arg-type]
+            cue = Cue(facts_of(came, made.engine.match.state), Urgency.URGENT, "", 20.0, 24, True, 0.5)
             assert gate.check(words, cue, context=record.opener).ok, (record.text, came)
     finally:
         made.engine.close(drain_s=0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from english import AnyGate, history
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commentary_llm.cue.choice import Room
 from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
 from commentary_llm.generation import FinishReason, TokenChunk
-from commentary_llm.language.en.choice import Room
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
 from commentary_llm.match import EventType, MatchEvent, MatchInfo
 from commentary_llm.match.match import Match
 from commentary_llm.session.candidates import Candidate, best_of
@@ -20,11 +20,11 @@ from commentary_llm.session.candidates import Candidate, best_of
 def cue(small_match: MatchInfo) -> Cue:
     event = MatchEvent(event_id="g", type=EventType.GOAL, period=1, elapsed_s=600, team="h", player="h4")
     state = Match(small_match).accept(event).state_after
-    return Cue(event, state, Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
+    return Cue(facts_of(event, state), Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
 
 
 def candidate(cue: Cue, text: str, room: Room | None = None, *, nats: float = -0.1, number: int = 1) -> Candidate:
-    made = Candidate(number, cue, room or Room(), FactGate(), LineHistory())
+    made = Candidate(number, cue, room or Room(), AnyGate(), history())
     words = text.split(" ")
     for index, word in enumerate(words):
         last = index == len(words) - 1
@@ -40,7 +40,7 @@ def test_a_true_line_comes_out_sentence_by_sentence(cue: Cue) -> None:
 
 
 def test_what_was_taken_does_not_come_again(cue: Cue) -> None:
-    made = Candidate(1, cue, Room(), FactGate(), LineHistory())
+    made = Candidate(1, cue, Room(), AnyGate(), history())
     made.push(TokenChunk(0, "Emil Hart scores for Northport! ", -1.0, 8))
     assert (made.open, made.speakable) == (True, True)
     assert made.take() == ["Emil Hart scores for Northport!"]
@@ -49,7 +49,7 @@ def test_what_was_taken_does_not_come_again(cue: Cue) -> None:
 
 
 def test_it_ends_before_its_first_false_clause_and_on_a_full_stop(cue: Cue) -> None:
-    made = Candidate(1, cue, Room(), FactGate(), LineHistory())
+    made = Candidate(1, cue, Room(), AnyGate(), history())
     refused = made.push(TokenChunk(0, "Emil Hart scores for Northport, and it is four-nil! ", -1.0, 12))
     assert [refusal.cause for refusal in refused] == ["score"]
     assert made.whole
@@ -57,15 +57,15 @@ def test_it_ends_before_its_first_false_clause_and_on_a_full_stop(cue: Cue) -> N
 
 
 def test_a_sentence_said_before_is_left_out(cue: Cue) -> None:
-    history = LineHistory()
-    history.add("Northport lead one-nil.", 500.0)
-    made = Candidate(1, cue, Room(), FactGate(), history)
+    said = history()
+    said.add("Northport lead one-nil.", 500.0)
+    made = Candidate(1, cue, Room(), AnyGate(), said)
     refused = made.push(TokenChunk(0, "Northport lead one-nil! Emil Hart scores for Northport! ", -1.0, 12))
     assert [refusal.cause for refusal in refused] == ["repetition"]
     assert made.take() == ["Emil Hart scores for Northport!"]
     # Half a sentence cannot be left out.
-    part = Candidate(1, cue, Room(), FactGate(), history)
-    history.add("Emil Hart scores for Northport, it is one-nil.", 500.0)
+    part = Candidate(1, cue, Room(), AnyGate(), said)
+    said.add("Emil Hart scores for Northport, it is one-nil.", 500.0)
     part.push(TokenChunk(0, "Emil Hart scores for Northport, and Northport lead one-nil. ", -1.0, 12))
     assert not part.open
 
@@ -104,7 +104,7 @@ def test_an_opener_is_not_said_twice(cue: Cue) -> None:
 
 @given(st.lists(st.text("aHrt ,.!", max_size=8), max_size=12))
 def test_nothing_refused_is_ever_handed_on(cue: Cue, pieces: list[str]) -> None:
-    made, refused = Candidate(1, cue, Room(), FactGate(), LineHistory()), []
+    made, refused = Candidate(1, cue, Room(), AnyGate(), history()), []
     for piece in pieces:
         refused += made.push(TokenChunk(0, piece, -0.1, 1))
     handed = " ".join(made.take())

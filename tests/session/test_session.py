@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from session_fakes import RATE, ScriptedGenerator, ScriptedHandle, ScriptedSynthesizer
 
+from commentary_llm.cue.wording import without_opener
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.generation import GenerationRequest
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
-from commentary_llm.language.en.wording import without_opener
 from commentary_llm.match import CardType, EventType, MatchEvent, MatchInfo, ShotOutcome
 from commentary_llm.session.events import CueEnded, SegmentHeard, SessionEvent
 from commentary_llm.session.record import CueRecord

@@ -13,7 +13,7 @@ from asr_tts.synthesizer.clips import ClipCache
 from asr_tts.synthesizer.piper import pause_after_s
 from asr_tts.synthesizer.style import style_for
 from commentary_llm.cue.excitement import Mood
-from commentary_llm.language.en.openers import OpenerSentence
+from commentary_llm.language.contract import OpenerSentence
 from commentary_llm.session.sound_bank import SoundBank
 from commentary_llm.station.openers import OpenerMaker
 
@@ -64,16 +64,16 @@ def test_what_is_missing_or_damaged_alone_is_made_again(tmp_path: Path) -> None:
 
 def test_an_opener_whose_clip_is_lost_later_is_not_there(tmp_path: Path) -> None:
     bank, _ = made(Counting(), ClipCache(tmp_path))
-    assert bank.speech("Goal!", Mood.HOT) is not None
+    assert bank.speech(["Goal!"], Mood.HOT) is not None
     for path in tmp_path.iterdir():
         path.unlink()
-    assert bank.speech("Goal!", Mood.HOT) is None
+    assert bank.speech(["Goal!"], Mood.HOT) is None
     assert OpenerSentence("Goal!", Mood.HOT) not in bank  # a match that opens later has it made again
 
 
 def test_an_opener_is_its_sentences_with_a_pause_between() -> None:
     bank, _ = made(Counting(), None)
-    speech = bank.speech("It's in! Messi!", Mood.HOT)
+    speech = bank.speech(["It's in!", "Messi!"], Mood.HOT)
     assert speech is not None
     pause = round(pause_after_s("It's in!", style_for(Mood.HOT.excitement).rate) * RATE)
     words = round(WORD_S * RATE)
@@ -81,8 +81,8 @@ def test_an_opener_is_its_sentences_with_a_pause_between() -> None:
     assert speech.samples.dtype == np.float32
     assert np.all(speech.samples[2 * words : 2 * words + pause] == 0)
     assert speech.word_edges_s == pytest.approx((WORD_S, 2 * WORD_S, 3 * WORD_S + pause / RATE))
-    assert bank.speech("Goal!", Mood.CALM) is None
-    assert bank.speech("Goal! Ronaldo!", Mood.HOT) is None
+    assert bank.speech(["Goal!"], Mood.CALM) is None
+    assert bank.speech(["Goal!", "Ronaldo!"], Mood.HOT) is None
 
 
 def test_an_error_while_making_sounds_is_passed_on() -> None:

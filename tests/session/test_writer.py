@@ -7,13 +7,13 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import pytest
+from english import gate_of, history, names_of, template_writer
 
 from commentary_llm.cue.cue import Cue, Urgency
+from commentary_llm.cue.facts import facts_of
+from commentary_llm.cue.history import LineHistory
 from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams, TokenChunk
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
 from commentary_llm.language.en.prompt import PromptBuilder
-from commentary_llm.language.en.templates import TemplateWriter
 from commentary_llm.match import EventType, MatchEvent, MatchInfo
 from commentary_llm.match.match import Match
 from commentary_llm.session.job import CueJob, new_job
@@ -60,7 +60,9 @@ def whole(candidate: int, text: str, nats: float) -> TokenChunk:
 @pytest.fixture
 def cue(small_match: MatchInfo) -> Cue:
     event = MatchEvent(event_id="g", type=EventType.GOAL, period=1, elapsed_s=600, team="h", player="h4")
-    return Cue(event, Match(small_match).accept(event).state_after, Urgency.URGENT, "goal", 20.0, 24, False, 0.8)
+    return Cue(
+        facts_of(event, Match(small_match).accept(event).state_after), Urgency.URGENT, "goal", 20.0, 24, False, 0.8
+    )
 
 
 def written(cue: Cue, handle: Handle, opener: str = "", **fields: Any) -> tuple[list[str], CueJob, LineHistory]:
@@ -70,18 +72,18 @@ def written(cue: Cue, handle: Handle, opener: str = "", **fields: Any) -> tuple[
     budget_s = fields.pop("budget_s", LONG_S)
     for name, value in fields.items():
         setattr(job, name, value)
-    history = LineHistory()
-    prompts = PromptBuilder(lambda system, turns: "\n".join(text for _, text in turns), cue.state.info)
+    said, info = history(), cue.state.info
+    prompts = PromptBuilder(lambda system, turns: "\n".join(text for _, text in turns), names_of(info))
     writer = LineWriter(
         Generator(handle),  # type: ignore[arg-type]
         prompts,
-        FactGate(),
-        TemplateWriter(history),
-        history,
+        gate_of(info),
+        template_writer(info, said),
+        said,
         SamplingParams(candidates=2),
         TextBudget(budget_s, budget_s, budget_s, budget_s),
     )
-    return list(writer.write(job, lambda: False)), job, history
+    return list(writer.write(job, lambda: False)), job, said
 
 
 def test_while_an_opener_sounds_all_candidates_are_heard_out(cue: Cue) -> None:
@@ -120,7 +122,7 @@ def test_a_template_goes_on_from_the_opener(cue: Cue) -> None:
 
 
 def test_with_nothing_to_add_the_opener_stands_alone(cue: Cue) -> None:
-    opener = " ".join(line.text for line in TemplateWriter(LineHistory()).lines(cue))
+    opener = " ".join(line.text for line in template_writer(cue.state.info).lines(cue))
     said, job, history = written(cue, Handle([whole(0, "Max Ferrow scores!", -0.1)]), opener)
     assert (said, job.source) == ([], "opener")
     assert history.last(1) == [opener]

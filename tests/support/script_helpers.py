@@ -17,8 +17,7 @@ def cue_for(event: MatchEvent, state: MatchState, max_words: int = 30) -> Cue:
     facts = facts_of(event, state)
     rule = rule_for(facts)
     return Cue(
-        event=event,
-        state=state,
+        facts=facts,
         urgency=rule.urgency if rule else Urgency.FILL,
         reason=rule.reason if rule else "none",
         deadline_s=10.0,

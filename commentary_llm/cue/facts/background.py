@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from commentary_llm.cue.facts.draft import Draft
+from commentary_llm.cue.facts.keys import player_key, team_key
 from commentary_llm.cue.facts.match_time import match_seconds
-from commentary_llm.language.en.names import player_key, team_key
 from commentary_llm.match import EventType, MatchEvent, MatchInfo, ShotOutcome, VarDecision
 
 _REVIEWED_S = 300.0  # a check speaks of a goal or penalty this long ago at most
@@ -29,10 +29,12 @@ _NOTED = {
     "one_on_one": r"\bone on one|\bthrough on goal",
     "hand_to_it": r"\b(a|one) hand to it|fingertips",
     "straight_at": r"\bstraight at",
-    "for_diving": r"\bdiving\b|\bfor a dive|\bsimulation",
+    "diving_header": r"\bdiving head",
     "dissent": r"\bdissent|\barguing",
     "time_wasting": r"\btime.wasting",
 }
+# Only of a foul or a card: elsewhere a dive is a way to score or to save.
+_PUNISHED = re.compile(r"\bdiving\b(?! (head|in\b|tackle|save))|\bfor a dive|\bsimulation", re.IGNORECASE)
 _DENIAL = re.compile(r"\b(no|not|never|without|nearly|almost)\b", re.IGNORECASE)
 
 
@@ -46,12 +48,16 @@ def add_background(draft: Draft) -> None:
     for goal in draft.state.goals:
         if goal.player is not None and not goal.own_goal:
             draft.roles["has_scored"].add(player_key(goal.player))
+    if any(key.startswith("p:") for key in draft.roles.get("fouled", ())):
+        draft.flags.add("has_fouled")
 
 
 def _add_note(draft: Draft) -> None:
     note = draft.event.note or ""
     if not _DENIAL.search(note):
         draft.flags |= {flag for flag, pattern in _NOTED.items() if re.search(pattern, note, re.IGNORECASE)}
+        if draft.event.type in (EventType.CARD, EventType.FOUL) and _PUNISHED.search(note):
+            draft.flags.add("for_diving")
 
 
 def _add_deeds(draft: Draft) -> None:

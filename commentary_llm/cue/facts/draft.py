@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from commentary_llm.language.en.names import player_key, team_key
+from commentary_llm.cue.facts.keys import player_key, team_key
 from commentary_llm.match import EventType, MatchEvent, MatchState
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from commentary_llm.cue.facts.background import add_background
+from commentary_llm.cue.facts.condition import Condition, check_declared
 from commentary_llm.cue.facts.draft import Draft
 from commentary_llm.cue.facts.incident import add_incident
 from commentary_llm.cue.facts.moment import add_place, add_time
@@ -22,6 +23,7 @@ class Facts:
     """`flags` are true statements by name; `roles` map a part to the keys (`p:id`, `t:id`) that fill it.
 
     `replaced`: on a substitution who comes on -> whom he replaces, also for changes made at the same time.
+    Raises ConfigError for a flag that is not declared.
     """
 
     event: MatchEvent
@@ -30,15 +32,11 @@ class Facts:
     roles: dict[str, frozenset[str]]
     replaced: dict[str, str] = field(default_factory=dict)
 
-    def holds(self, condition: str) -> bool:
-        """A condition: flags that must all hold, `!flag` for one that must not, `a/b` for either."""
-        for term in condition.split():
-            if term.startswith("!"):
-                if term[1:] in self.flags:
-                    return False
-            elif not any(flag in self.flags for flag in term.split("/")):
-                return False
-        return True
+    def __post_init__(self) -> None:
+        check_declared(self.flags, f"facts of event {self.event.event_id!r}")
+
+    def holds(self, condition: Condition) -> bool:
+        return condition.holds(self.flags)
 
     def keys(self, roles: str) -> frozenset[str]:
         """Keys of the comma-separated roles together."""

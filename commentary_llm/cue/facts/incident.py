@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from commentary_llm.cue.facts.draft import Draft
+from commentary_llm.cue.facts.keys import player_key
 from commentary_llm.cue.facts.match_time import match_seconds
-from commentary_llm.language.en.names import player_key
 from commentary_llm.match import BodyPart, CardType, EventType, ShotOutcome, VarDecision
 
 _BODY = {
@@ -67,7 +67,7 @@ def add_incident(draft: Draft) -> None:
         flags.add("one_minute_added")
     if event.completed is not None:
         flags.add("completed" if event.completed else "incomplete")
-    for name in ("player", "assist", "goalkeeper", "opponent", "receiver", "player_on", "team"):
+    for name in ("player", "assist", "goalkeeper", "opponent", "receiver", "player_on", "team", "formation"):
         if getattr(event, name) is not None:
             flags.add(f"has_{name}")
     if kind in (EventType.PASS, EventType.CARRY, EventType.DRIBBLE):
@@ -149,7 +149,8 @@ def _add_card(draft: Draft) -> None:
         None,
     )
     card = booking.card if booking is not None else event.card
-    draft.flags.add(card.value if card else "card_unknown")
+    assert card is not None, "a card event has a card"
+    draft.flags.add(card.value)
     if event.player is not None and draft.side is not None and card is CardType.YELLOW:
         pitch = draft.state.on_pitch.get(draft.side, frozenset())
         if event.player not in pitch:

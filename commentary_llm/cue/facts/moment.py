@@ -20,6 +20,11 @@ def _in_own_area(event: MatchEvent) -> bool:
     return event.x * _PITCH_M[0] <= 16.5 and abs(event.y - 0.5) * _PITCH_M[1] <= 20.16
 
 
+def in_final_third(event: MatchEvent) -> bool:
+    """Whether its place is known and lies in the third before the goal that the side attacks."""
+    return event.x is not None and event.y is not None and event.x >= 2 / 3
+
+
 def add_place(draft: Draft) -> None:
     """Flags of the place, from x and y; "left" and "right" as the attacking side sees them."""
     event, flags = draft.event, draft.flags
@@ -41,7 +46,7 @@ def add_place(draft: Draft) -> None:
         flags.add("long_range")
     if to_goal_m <= 8:
         flags.add("close_range")
-    if event.x >= 2 / 3:
+    if in_final_third(event):
         flags.add("final_third")
     flags.add("own_half" if event.x < 0.5 else "opposing_half")
     if 0.35 <= event.x <= 0.65:

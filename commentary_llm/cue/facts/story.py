@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts.draft import Draft
+from commentary_llm.cue.facts.keys import team_key
 from commentary_llm.cue.facts.match_time import match_seconds
-from commentary_llm.language.en.names import team_key
 from commentary_llm.match import EventType, ShotOutcome, Team
 
 _RELATED_S = 20.0  # an event this long ago may still be spoken of: the save before the corner
+_TOTALS = {3: "total_3", 5: "total_5"}  # "by the odd goal in five"
 _MARGINS = {1: "margin_1", 2: "margin_2", 3: "margin_3"}
 
 
@@ -21,7 +22,8 @@ def add_score(draft: Draft) -> None:
     flags.add("level" if home == away else "has_leader")
     if home == away == 0 and not kick:
         flags.add("goalless")
-    flags.add(f"total_{home + away}")
+    if home + away in _TOTALS:
+        flags.add(_TOTALS[home + away])
     if home != away:
         margin = abs(home - away)
         flags.add(_MARGINS.get(margin, "margin_more"))

@@ -11,14 +11,14 @@ _LAST_WORD = re.compile(r"([^\W\d_][\w'’]*)$")
 _NUMERO = re.compile(r"(?:^|\W)nos?$", re.IGNORECASE)
 
 
-class ClauseSplitter:
+class EnglishSplitter:
     """Text pieces in, whole clauses out; the cut never depends on how the text was chunked.
 
     A clause ends at `.`, `!`, `?`, an ellipsis, `;`, `:` or a dash between words, and at a comma once at least
     `min_comma_words` words stand before it. It never ends inside "90+4", "3-2", "1.5", "St. Louis", "No. 10" or
     after an initial ("E. Martínez"). Joined with single spaces the clauses are the input up to whitespace.
 
-        splitter = ClauseSplitter()
+        splitter = EnglishSplitter()
         for piece in tokens:
             for clause in splitter.push(piece):
                 ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from commentary_llm.cue.facts import facts_of
-from commentary_llm.language.en.names import called, name_book
+from commentary_llm.cue.facts import Facts
+from commentary_llm.language.en.names import NameBook, called
 from commentary_llm.match import EventType, MatchEvent, MatchState, ShotOutcome, Team, VarDecision
 from commentary_llm.match.clock import MatchTime
 
@@ -72,26 +72,27 @@ def score_sentence(state: MatchState) -> str:
     return line + "."
 
 
-def describe(event: MatchEvent, state: MatchState) -> str:
+def describe(facts: Facts) -> str:
     """Event, minute and score in plain words.
 
     "Goal for Argentina: Lionel Messi, penalty, minute 23. Argentina 1, France 0."
-    `state` is the match right after `event`.
     """
+    event, state = facts.event, facts.state
     naming = _Naming(player=lambda key: state.player(key).name, team=lambda team: team.name)
-    what = _what(event, state, naming)
+    what = _what(facts, naming)
     if event.period < 5:
         what += f", minute {MatchTime(event.period, event.elapsed_s).label}"
     return f"{what}. {score_sentence(state)}"
 
 
-def event_line(event: MatchEvent, state: MatchState) -> str:
+def event_line(facts: Facts, names: NameBook) -> str:
     """The same for a prompt, in as few tokens as say it: minute first, names as commentators call them, who leads.
 
     "23' Goal for Argentina: Messi, penalty. Argentina lead 1-0." No minute in a shoot-out, whose score it gives.
     """
-    short = name_book(state.info).surnames
-    what = _what(event, state, _Naming(player=lambda key: short[key], team=called))
+    event, state = facts.event, facts.state
+    short = names.surnames
+    what = _what(facts, _Naming(player=lambda key: short[key], team=called))
     minute = f"{MatchTime(event.period, event.elapsed_s).label}' " if event.period < 5 else ""
     return f"{minute}{what}. {_standing(event, state)}"
 
@@ -117,8 +118,8 @@ class _Naming:
     team: Callable[[Team], str]
 
 
-def _what(event: MatchEvent, state: MatchState, naming: _Naming) -> str:
-    facts = facts_of(event, state)
+def _what(facts: Facts, naming: _Naming) -> str:
+    event, state = facts.event, facts.state
     sides = [key[2:] for key in facts.roles.get("side", ())]
     team = naming.team(state.team(sides[0])) if sides else ""
 

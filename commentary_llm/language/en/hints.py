@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from commentary_llm.cue.facts import Facts
-from commentary_llm.language.en.names import name_book
+from commentary_llm.cue.facts import Facts, check_declared
+from commentary_llm.language.en.names import NameBook
 from commentary_llm.match import EventType, ShotOutcome
 
 _ATTEMPTS = frozenset({EventType.GOAL, EventType.SHOT})
@@ -31,10 +31,13 @@ class Hint:
     text: str
     flags: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        check_declared(self.flags, f"hint {self.text!r}")
 
-def hints_of(facts: Facts) -> tuple[Hint, ...]:
+
+def hints_of(facts: Facts, names: NameBook) -> tuple[Hint, ...]:
     """The most telling hints first, at most three; none where the event line says it all."""
-    return tuple([*_story(facts), *_people(facts), *_place(facts)][:_MAX_HINTS])
+    return tuple([*_story(facts), *_people(facts, names), *_place(facts)][:_MAX_HINTS])
 
 
 def hint_text(hints: tuple[Hint, ...]) -> str:
@@ -67,9 +70,9 @@ def _story(facts: Facts) -> list[Hint]:
     return found
 
 
-def _people(facts: Facts) -> list[Hint]:
+def _people(facts: Facts, names: NameBook) -> list[Hint]:
     event, flags = facts.event, facts.flags
-    short = name_book(facts.state.info).surnames
+    short = names.surnames
     found = []
     if event.type is EventType.SUBSTITUTION and "double_substitution" in flags:
         others = [sub for sub in facts.state.substitutions if sub.event_id != event.event_id]

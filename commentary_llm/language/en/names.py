@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
+from commentary_llm.cue.facts.keys import Key, player_key, team_key
 from commentary_llm.language.en.tokens import Token, words_of
 from commentary_llm.match import MatchInfo, Player, Team
 
@@ -74,21 +75,16 @@ _CLUB_WORDS = frozenset(
 
 _NOT_IN_KNOWN = _CLUB_WORDS - {"club", "ac", "as", "bk"} | {"women", "womens", "w"}
 
-Key = str  # "p:<player id>", "t:<team id>", "c:<name>" coach or referee, "x:<name>" venue or competition
-
-
-def player_key(player_id: str) -> Key:
-    return f"p:{player_id}"
-
-
-def team_key(team_id: str) -> Key:
-    return f"t:{team_id}"
-
 
 @dataclass(frozen=True)
 class NameBook:
-    """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up."""
+    """Aliases (folded words) of a match -> the keys they may mean. Longest alias wins when looked up.
 
+    Beside players and teams (see `cue.facts.keys`): "c:<name>" coach or referee, "x:<name>" venue or competition.
+    One per match, made by `name_book`; what judges and writes for that match holds it.
+    """
+
+    info: MatchInfo
     aliases: dict[tuple[str, ...], frozenset[Key]]
     longest: int
     surnames: dict[str, str] = field(default_factory=dict)  # player id -> the form a commentator uses
@@ -116,7 +112,8 @@ class NameBook:
         return best
 
 
-def _build(info: MatchInfo) -> NameBook:
+def name_book(info: MatchInfo) -> NameBook:
+    """The names of `info`: worked out anew at each call, so keep it."""
     aliases: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     weak: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     surnames: dict[str, str] = {}
@@ -149,23 +146,11 @@ def _build(info: MatchInfo) -> NameBook:
         if len(keys) == 1 and form not in aliases:
             aliases[form] |= keys
     return NameBook(
+        info,
         {form: frozenset(keys) for form, keys in aliases.items() if form},
         max((len(form) for form in aliases), default=1),
         surnames,
     )
-
-
-def name_book(info: MatchInfo) -> NameBook:
-    """The (cached) names of `info`."""
-    cached = _BOOKS.get(id(info))
-    if cached is None or cached[0] is not info:
-        if len(_BOOKS) >= 16:
-            _BOOKS.clear()
-        cached = _BOOKS[id(info)] = (info, _build(info))
-    return cached[1]
-
-
-_BOOKS: dict[int, tuple[MatchInfo, NameBook]] = {}
 
 
 def spoken_team_name(name: str) -> str:
@@ -220,7 +205,7 @@ def _add_known_forms(aliases: dict[tuple[str, ...], set[Key]], info: MatchInfo) 
     found: dict[tuple[str, ...], set[Key]] = defaultdict(set)
     nations = 0
     for team in (info.home, info.away):
-        known = _known_teams().get(tuple(word for word in words_of(team.name) if word not in _NOT_IN_KNOWN))
+        known = known_teams().get(tuple(word for word in words_of(team.name) if word not in _NOT_IN_KNOWN))
         if known is None:
             continue
         nations += known.nation
@@ -244,10 +229,10 @@ class _KnownTeam:
 
 
 @lru_cache(maxsize=1)
-def _known_teams() -> dict[tuple[str, ...], _KnownTeam]:
+def known_teams() -> dict[tuple[str, ...], _KnownTeam]:
     """`team_names.txt` by the folded words of each team."""
     known = {}
-    for line in (files(__package__) / "team_names.txt").read_text(encoding="utf-8").splitlines():
+    for line in (Path(__file__).parent / "team_names.txt").read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         names, people, nicknames = (part.strip() for part in line.split("|"))

@@ -1,10 +1,9 @@
 """Openers: a few words that the event itself makes certain, spoken at once while the rest of the line is written.
 
-    book = OpenerBook(info)                 # one per match
+    book = OpenerBook(names)                # one per match
     make_ready(book.inventory())            # every sentence it can say, with its mood
     opener = book.choose(cue)               # "Goal! Messi!"
-    for sentence in sentences_of(opener):   # "Goal!", "Messi!": each is in the inventory
-        ...
+    # Its sentences, "Goal!" and "Messi!", are in the inventory each.
 
 The lines are in `openers.txt`. Each is complete in itself, ends on a pause, and holds only what its condition says.
 """
@@ -14,20 +13,18 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.excitement import Mood, mood_of
-from commentary_llm.cue.facts import Facts, facts_of
-from commentary_llm.language.en.clauses import ClauseSplitter
-from commentary_llm.language.en.names import called, name_book
+from commentary_llm.language.contract import OpenerSentence
+from commentary_llm.language.en.names import NameBook, called
 from commentary_llm.language.en.templates.grammar import Form, Section, read_sections
 from commentary_llm.language.en.templates.slots import number_word
 from commentary_llm.language.en.tokens import words_of
-from commentary_llm.match import EventType, MatchInfo, Player
+from commentary_llm.match import EventType, Player
 
 _SENTENCE = re.compile(r"[^.!]+[.!]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -36,33 +33,19 @@ _JUST_USED = 2  # lines that may not come again at once, where there are others
 _SIDES = {"t": "side", "o": "other", "credited": "credited", "winner": "winner"}
 
 
-@dataclass(frozen=True)
-class OpenerSentence:
-    """One sentence of an opener as it is spoken and cached."""
-
-    text: str
-    mood: Mood
-
-
 @lru_cache(maxsize=1)
 def opener_sections() -> tuple[Section, ...]:
     """All bundled sections, likeliest first, read once."""
-    return tuple(read_sections(files(__package__) / "openers.txt"))
-
-
-def sentences_of(opener: str) -> tuple[str, ...]:
-    """The sentences of an opener; joined with single spaces they are the opener."""
-    splitter = ClauseSplitter()
-    return (*splitter.push(opener), *splitter.flush())
+    return tuple(read_sections(Path(__file__).parent / "openers.txt", frozenset(Mood)))
 
 
 class OpenerBook:
     """Chooses the openers of one match, and remembers them for variety. Not thread-safe."""
 
-    def __init__(self, info: MatchInfo, seed: int = 0) -> None:
-        self._info = info
+    def __init__(self, names: NameBook, seed: int = 0) -> None:
+        self._names = names
+        self._sides = (names.info.home, names.info.away)
         self._seed = seed
-        self._book = name_book(info)
         self._said: set[tuple[str, str]] = set()  # pairs of neighbouring words in the openers so far
         self._used: dict[str, int] = {}  # form -> how often
         self._last: list[str] = []  # the newest forms, oldest first
@@ -73,9 +56,8 @@ class OpenerBook:
         '' for an event that has none: the director speaks of none such.
         """
         rng = random.Random(f"{self._seed}:{cue.event.event_id}")
-        facts = facts_of(cue.event, cue.state)
         best: tuple[tuple[float, ...], Form, str] | None = None
-        for form, text in self.fitting(cue, facts):
+        for form, text in self.fitting(cue):
             rank = (
                 self._last.index(form.pattern) + 1 if form.pattern in self._last else 0,
                 len(self._said & _word_pairs(text)),
@@ -92,12 +74,16 @@ class OpenerBook:
         self._last = [*self._last, form.pattern][-_JUST_USED:]
         return text
 
-    def fitting(self, cue: Cue, facts: Facts) -> Iterator[tuple[Form, str]]:
+    def first(self, cue: Cue) -> str:
+        """The first of the list that is true of `cue`; '' where there is none. Nothing is remembered of it."""
+        return next((text for _, text in self.fitting(cue)), "")
+
+    def fitting(self, cue: Cue) -> Iterator[tuple[Form, str]]:
         """Every line that is true of `cue` in its mood, with its words."""
-        slots = self._slots(cue, facts)
+        slots = self._slots(cue)
         mood = mood_of(cue.excitement).value
         for section in opener_sections():
-            if mood in section.styles and facts.holds(section.condition):
+            if mood in section.styles and cue.facts.holds(section.condition):
                 for form in section.forms:
                     if form.slots <= slots.keys():
                         yield (
@@ -124,20 +110,20 @@ class OpenerBook:
             return
         values: Iterator[tuple[str, int]]
         if slot[1] in _SIDES:
-            values = ((called(team), 1) for team in (self._info.home, self._info.away))
+            values = ((called(team), 1) for team in self._sides)
         elif slot[1] == "n":
             values = ((number_word(minutes), 1) for minutes in _MINUTES)
         else:
-            players = (player for team in (self._info.home, self._info.away) for player in team.players)
+            players = (player for team in self._sides for player in team.players)
             values = (
-                (self._book.surnames[player.id], 2 if player.starter else 3)
+                (self._names.surnames[player.id], 2 if player.starter else 3)
                 for player in players
                 if _may_fill(slot[1], player)
             )
         for value, rank in values:
             yield sentence.replace(slot[0], value), rank
 
-    def _slots(self, cue: Cue, facts: Facts) -> dict[str, str]:
+    def _slots(self, cue: Cue) -> dict[str, str]:
         event = cue.event
         people = {"p": event.player, "s": event.player, "keeper": event.goalkeeper, "on": event.player_on}
         if event.type is EventType.SUBSTITUTION:
@@ -145,12 +131,12 @@ class OpenerBook:
         elif event.type is EventType.SAVE:
             people["keeper"] = event.player
         slots = {
-            slot: self._book.surnames[player]
+            slot: self._names.surnames[player]
             for slot, player in people.items()
             if player is not None and _may_fill(slot, cue.state.player(player))
         }
         for slot, role in _SIDES.items():
-            for key in facts.roles.get(role, ()):
+            for key in cue.facts.roles.get(role, ()):
                 if key.startswith("t:"):
                     slots[slot] = called(cue.state.team(key[2:]))
         if event.minutes_added is not None and event.minutes_added in _MINUTES:

@@ -38,7 +38,7 @@ PERSONAS = {
 }
 
 
-def persona(name: str) -> Persona:
+def persona_called(name: str) -> Persona:
     """The persona called `name`; raises ConfigError with the names there are."""
     try:
         return PERSONAS[name]

@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.contract import Chat
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.hints import Hint, hint_text, hints_of
-from commentary_llm.language.en.personas import Persona, persona
+from commentary_llm.language.en.names import NameBook
+from commentary_llm.language.en.personas import Persona, persona_called
 from commentary_llm.match import MatchInfo
-
-# system, (role, content) turns -> the rendered conversation up to the assistant's turn; see Generator.chat.
-Chat = Callable[[str, list[tuple[str, str]]], str]
 
 _MARK = "\u0002cue\u0003"
 LIMIT_TOKENS = 48  # of the text after the prefix: each costs about half a millisecond on a laptop
@@ -56,7 +54,7 @@ class PromptBuilder:
     def __init__(
         self,
         chat: Chat,
-        info: MatchInfo,
+        names: NameBook,
         speaker: Persona | None = None,
         *,
         examples: bool = True,
@@ -69,14 +67,15 @@ class PromptBuilder:
         under `limit_tokens` where event line and opener alone do. Raises ConfigError when `chat` does not leave the
         text of the last turn as it is.
         """
-        speaker = speaker or persona("neutral")
+        speaker = speaker or persona_called("neutral")
         shown = _EXAMPLES if examples else ()
         turns = [turn for event, line in shown for turn in (("user", event), ("assistant", line))]
-        rendered = chat(self.system(info, speaker), [*turns, ("user", _MARK)])
+        rendered = chat(self.system(names.info, speaker), [*turns, ("user", _MARK)])
         head, mark, tail = rendered.partition(_MARK)
         if not mark or _MARK in tail:
             raise ConfigError("the chat template changed or repeated the last turn; expected it once, as given")
         self.prefix = head
+        self._names = names
         self._suffix = tail
         self._count = count_tokens or _estimate
         self._limit_tokens = limit_tokens
@@ -105,10 +104,10 @@ class PromptBuilder:
         Event line and opener are always there. Hints, the end of what was said and what was heard follow in this order
         as far as `limit_tokens` allows.
         """
-        line = event_line(cue.event, cue.state)
+        line = event_line(cue.facts, self._names)
         end = self._suffix + opener.rstrip()
         if hints is None:
-            hints = hints_of(facts_of(cue.event, cue.state))
+            hints = hints_of(cue.facts, self._names)
         shown: tuple[Hint, ...] = ()
         for hint in hints:
             if self._fits(line + hint_text((*shown, hint)) + end):

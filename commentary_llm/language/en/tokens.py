@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-_SPECIAL = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "’": "'", "‘": "'"}
-)
+from commentary_llm.ground.text import fold
+
 _DASH = "-‐‑–—"
 _TOKEN = re.compile(
     rf"""(?P<chain>\d+(?:[{_DASH}]\d+)+)      # 3-2, 4-4-2
@@ -39,12 +37,6 @@ class Token:
     raw: str
     capital: bool = False
     possessive: bool = False
-
-
-def fold(text: str) -> str:
-    """Lower case without diacritics: "Mbappé" -> "mbappe", "Højbjerg" -> "hojbjerg"."""
-    text = unicodedata.normalize("NFKD", text.lower().translate(_SPECIAL))
-    return "".join(char for char in text if not unicodedata.combining(char)).translate(_SPECIAL)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -94,6 +86,6 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(token.text for token in tokenize(text) if token.kind != "mark")
 
 
-def normalize_line(text: str) -> str:
-    """A line as the ear tells it apart: folded words and numbers only."""
-    return " ".join(token.text + ("'s" if token.possessive else "") for token in tokenize(text) if token.kind != "mark")
+def spoken_words(text: str) -> tuple[str, ...]:
+    """The words and numbers of a line as the ear tells them apart, folded."""
+    return tuple(token.text + ("'s" if token.possessive else "") for token in tokenize(text) if token.kind != "mark")

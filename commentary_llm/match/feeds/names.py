@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
+from commentary_llm.ground.text import fold
 from commentary_llm.match.events import MatchInfo, Player, Team
 
-# Letters that Unicode does not take apart into a base and a mark.
-_PLAIN = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "’": "'"})
 
-
-def fold(text: str) -> str:
-    """Lower case without diacritics, single spaces: "Julián  Álvarez" -> "julian alvarez"."""
-    plain = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
-    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
+def _typed(text: str) -> str:
+    """Folded, with single spaces: "Julián  Álvarez" -> "julian alvarez"."""
+    return " ".join(fold(text).split())
 
 
 class NameIndex:
@@ -29,7 +25,7 @@ class NameIndex:
         self._ends: dict[str, set[str]] = {}
         for player in self._players.values():
             for name in filter(None, (player.name, player.full_name)):
-                words = fold(name).split()
+                words = _typed(name).split()
                 self._whole.setdefault(" ".join(words), set()).add(player.id)
                 for start in range(1, len(words)):
                     self._ends.setdefault(" ".join(words[start:]), set()).add(player.id)
@@ -39,7 +35,7 @@ class NameIndex:
         for side in self._sides:
             if text == side.id:
                 return side.id
-        found = [s.id for s in self._sides if fold(text) in {fold(n) for n in _team_names(s)}]
+        found = [s.id for s in self._sides if _typed(text) in {_typed(n) for n in _team_names(s)}]
         if len(found) == 1:
             return found[0]
         sides = ", ".join(f"{side.id!r} ({side.name})" for side in self._sides)
@@ -49,7 +45,7 @@ class NameIndex:
         """The player meant; namesakes are told apart by `team_id`. Raises ValueError if none or several answer."""
         if text in self._players:
             return text
-        folded = fold(text)
+        folded = _typed(text)
         found = self._whole.get(folded) or self._ends.get(folded) or set()
         if len(found) > 1 and team_id is not None:
             own = {p.id for side in self._sides if side.id == team_id for p in side.players}

@@ -15,6 +15,7 @@ from asr_tts.synthesizer.vits import ClauseTooLongError, decoder_windows
 from checkpoints.engines.material import speak
 from commentary_llm.ground.errors import ArtifactError, EngineError
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.speech import speech_text_of
 
 pytestmark = pytest.mark.models
 
@@ -31,7 +32,9 @@ LONG = (
 
 @pytest.fixture(scope="module")
 def voices(fixed_speech: Path) -> tuple[PiperSynthesizer, PiperSynthesizer]:
-    return PiperSynthesizer.load(models_dir() / TTS_MODEL), PiperSynthesizer.load(fixed_speech / "tts")
+    return PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of), PiperSynthesizer.load(
+        fixed_speech / "tts", speech_text_of
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_long_lines_are_split_between_words(
 
 
 def test_a_slow_clause_that_needs_too_many_frames_is_split(fixed_speech: Path) -> None:
-    voice = PiperSynthesizer.load(fixed_speech / "tts")
+    voice = PiperSynthesizer.load(fixed_speech / "tts", speech_text_of)
     ids = [1, *[20] * 120, 2]
     with pytest.raises(ClauseTooLongError, match="its encoder makes 448 at most"):
         voice.voice.encode(ids, rate=0.1, energy=0.0, rng=np.random.default_rng(0))

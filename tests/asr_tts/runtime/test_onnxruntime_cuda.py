@@ -24,6 +24,7 @@ from asr_tts.runtime.profiles import write_profiles
 from asr_tts.synthesizer import PiperSynthesizer
 from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import ArtifactError, ConfigError, EngineError
+from commentary_llm.speech import speech_text_of
 
 SIZES = (3, 8)
 
@@ -161,8 +162,8 @@ def test_unknown_devices_are_refused(graph: Path) -> None:
 
 @pytest.mark.models
 def test_says_and_hears_the_same(machine: Machine, library: OrtDouble, fixed_speech: Path) -> None:
-    exact = PiperSynthesizer.load(fixed_speech / "tts")
-    voice = PiperSynthesizer.load(fixed_speech / "tts", device="cuda")
+    exact = PiperSynthesizer.load(fixed_speech / "tts", speech_text_of)
+    voice = PiperSynthesizer.load(fixed_speech / "tts", speech_text_of, device="cuda")
     assert voice.identity != exact.identity
     line = "Messi scores from the penalty spot."
     expected, samples = (np.concatenate([chunk.samples for chunk in v.synthesize(line)]) for v in (exact, voice))
@@ -179,7 +180,7 @@ def test_has_the_right_of_way_up_to_the_first_chunk(
 ) -> None:
     """Through encoder and first chunk without a gap; not for later chunks, nor for lines that nobody waits for."""
     turn = DeviceTurn()
-    voice = PiperSynthesizer.load(fixed_speech / "tts", device="cuda", turn=turn)
+    voice = PiperSynthesizer.load(fixed_speech / "tts", speech_text_of, device="cuda", turn=turn)
     seen: list[tuple[str, bool]] = []
     blocks = 0
 

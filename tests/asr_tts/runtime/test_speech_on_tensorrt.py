@@ -17,6 +17,7 @@ from asr_tts.runtime.engine_card import EngineCard
 from asr_tts.synthesizer import PiperSynthesizer
 from checkpoints.engines.inspection import inspect_engine, summarise_layers
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.speech import speech_text_of
 
 pytestmark = pytest.mark.models
 
@@ -35,8 +36,8 @@ def engines(machine: Machine, fixed_speech: Path, fixed_networks: dict[str, onnx
 
 def test_says_and_hears_the_same(machine: Machine, engines: Path, fixed_speech: Path) -> None:
     exact, voice = (
-        PiperSynthesizer.load(fixed_speech / "tts"),
-        PiperSynthesizer.load(engines / "tts", runtime="tensorrt_rtx"),
+        PiperSynthesizer.load(fixed_speech / "tts", speech_text_of),
+        PiperSynthesizer.load(engines / "tts", speech_text_of, runtime="tensorrt_rtx"),
     )
     voice.warm_up()
     line = "Messi scores from the penalty spot."

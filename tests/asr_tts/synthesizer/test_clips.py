@@ -20,6 +20,7 @@ from asr_tts.audio.levels import first_audible
 from asr_tts.interfaces import SpeechStyle
 from asr_tts.synthesizer import PiperSynthesizer
 from asr_tts.synthesizer.clips import ClipCache, KeptClip, SpokenClip, speak_clip
+from commentary_llm.language.en.speech import ENGLISH_SPEECH
 
 CALM, HOT = SpeechStyle(), SpeechStyle(rate=1.2)
 
@@ -197,11 +198,11 @@ def test_a_clip_is_the_live_sound_and_starts_audibly(synthesizer: PiperSynthesiz
 @pytest.mark.models
 def test_identity_follows_what_shapes_the_sound(synthesizer: PiperSynthesizer) -> None:
     voice = synthesizer.voice
-    plain = PiperSynthesizer(voice, fingerprint="x")
-    assert plain.identity == PiperSynthesizer(voice, fingerprint="x").identity
+    plain = PiperSynthesizer(voice, ENGLISH_SPEECH, fingerprint="x")
+    assert plain.identity == PiperSynthesizer(voice, ENGLISH_SPEECH, fingerprint="x").identity
     others = [
-        PiperSynthesizer(voice, fingerprint="y"),
-        PiperSynthesizer(voice, seed=1, fingerprint="x"),
-        PiperSynthesizer(voice, pronunciations={"Messi": "mɛsi"}, fingerprint="x"),
+        PiperSynthesizer(voice, ENGLISH_SPEECH, fingerprint="y"),
+        PiperSynthesizer(voice, ENGLISH_SPEECH, seed=1, fingerprint="x"),
+        PiperSynthesizer(voice, ENGLISH_SPEECH, pronunciations={"Messi": "mɛsi"}, fingerprint="x"),
     ]
     assert len({plain.identity, *(other.identity for other in others)}) == 4

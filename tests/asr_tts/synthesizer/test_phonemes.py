@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP, phonemes_to_ids
 from piper.phonemize_espeak import EspeakPhonemizer
 
-from asr_tts.synthesizer.normalize import normalize
-from asr_tts.synthesizer.phonemes import Phonemizer, load_pronunciations
-from commentary_llm.ground.errors import EngineError
+from asr_tts.synthesizer.phonemes import Phonemizer
+from commentary_llm.language.en.speech import ENGLISH_SPEECH
 
 LINES = ["Goal!", "What a strike, from thirty yards; unbelievable. He turns away!", "and that is a corner"]
 
@@ -26,8 +23,9 @@ def test_ids_are_those_of_piper(text: str) -> None:
 
 
 def said(text: str, **names: str) -> list[str]:
-    phonemizer = Phonemizer("en-us", DEFAULT_PHONEME_ID_MAP, names)
-    return ["".join(phonemes) for phonemes in phonemizer.phonemes(normalize(text, phonemizer.known_names))]
+    phonemizer = Phonemizer("en-us", DEFAULT_PHONEME_ID_MAP, names, ENGLISH_SPEECH.endings)
+    spoken = ENGLISH_SPEECH.normalize(text, phonemizer.known_names)
+    return ["".join(phonemes) for phonemes in phonemizer.phonemes(spoken)]
 
 
 def test_names_are_said_as_listed() -> None:
@@ -59,17 +57,3 @@ def test_word_ends_lie_after_each_word() -> None:
 def test_nothing_to_say() -> None:
     assert plain().sentences("") == ()
     assert plain().sentences(". , !") == ()
-
-
-def test_every_listed_name_is_in_the_voices_phonemes() -> None:
-    known = load_pronunciations()
-    assert len(known) > 200
-    strange = {name: ipa for name, ipa in known.items() if any(symbol not in DEFAULT_PHONEME_ID_MAP for symbol in ipa)}
-    assert not strange
-
-
-def test_a_bad_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "names.txt"
-    path.write_text("# fine\nXavi\ttʃˈɑːvi\nno tab here\n", encoding="utf-8")
-    with pytest.raises(EngineError, match=r"names.txt:3: found 'no tab here'"):
-        load_pronunciations(path)

@@ -17,6 +17,7 @@ from asr_tts.synthesizer.piper import pause_after_s, soft_clip
 from asr_tts.synthesizer.vits import FIRST_CHUNK_FRAMES
 from commentary_llm.ground.errors import InputError
 from commentary_llm.ground.home import downloads_dir
+from commentary_llm.language.en.speech import ENGLISH_SPEECH
 
 pytestmark = pytest.mark.models
 
@@ -75,7 +76,7 @@ def test_chunks_start_short_and_grow(synthesizer: PiperSynthesizer) -> None:
 
 def test_reproducible_by_seed(synthesizer: PiperSynthesizer) -> None:
     np.testing.assert_array_equal(spoken(synthesizer, LINE), spoken(synthesizer, LINE))
-    other = PiperSynthesizer(synthesizer.voice, seed=1)
+    other = PiperSynthesizer(synthesizer.voice, ENGLISH_SPEECH, seed=1)
     a, b = spoken(synthesizer, LINE), spoken(other, LINE)
     assert len(a) != len(b) or np.abs(a - b).max() > 0.01
 
@@ -136,7 +137,7 @@ def test_nothing_to_say_is_an_error(synthesizer: PiperSynthesizer, text: str) ->
 
 
 def test_more_names_can_be_given(synthesizer: PiperSynthesizer) -> None:
-    taught = PiperSynthesizer(synthesizer.voice, pronunciations={"Żółć": "ʒˈuːltʃ"})
+    taught = PiperSynthesizer(synthesizer.voice, ENGLISH_SPEECH, pronunciations={"Żółć": "ʒˈuːltʃ"})
     assert taught.speak("Żółć scores").text == "Zolc scores"
     assert synthesizer.speak("Żółć scores").text != "Zolc scores"
 

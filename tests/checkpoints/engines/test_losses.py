@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from asr_tts.synthesizer import PiperSynthesizer
-from checkpoints.engines import losses, material, voice, whisper
+from checkpoints.engines import losses, voice, whisper
 from checkpoints.engines.convert import Conversion, Converted
 from checkpoints.engines.half import to_half
 from checkpoints.progress import Reporter
@@ -16,10 +16,12 @@ from checkpoints.recipes import SPEECH_ENGINES
 from checkpoints.writer import write_artifact
 from commentary_llm.artifacts.manifest import Upstream, load_manifest
 from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL, models_dir
+from commentary_llm.language.en.training.speech_lines import speech_lines
+from commentary_llm.speech import speech_text_of
 
 
 def test_the_lines_are_enough_and_apart() -> None:
-    calibration, judged = material.lines()
+    calibration, judged = speech_lines()
     assert len(calibration) >= 64
     assert len(judged) >= 40
     assert not set(calibration) & set(judged)
@@ -41,7 +43,7 @@ def test_report_measures_the_converted_networks(
     fixed_networks: dict[str, onnx.ModelProto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = ["The keeper comes out bravely and smothers the ball.", "A header from six yards."]
-    monkeypatch.setattr(material, "lines", lambda: ([], lines))
+    monkeypatch.setattr(losses, "speech_lines", lambda: ([], lines))
 
     def converted(conversion: Conversion, say: object) -> list[Converted]:
         networks = []
@@ -80,8 +82,10 @@ def test_report_measures_the_converted_networks(
 
 @pytest.mark.models
 def test_a_voice_is_at_no_distance_from_itself() -> None:
-    voice_alone = PiperSynthesizer.load(models_dir() / TTS_MODEL)
+    voice_alone = PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of)
     found = losses.compare_voices(voice_alone, voice_alone, ["Goal!"])
     assert (found["log_mel_distance_db"], found["spectral_convergence"]) == (0, 0)
-    other = losses.compare_voices(voice_alone, PiperSynthesizer.load(models_dir() / TTS_MODEL, seed=1), ["Goal!"])
+    other = losses.compare_voices(
+        voice_alone, PiperSynthesizer.load(models_dir() / TTS_MODEL, speech_text_of, seed=1), ["Goal!"]
+    )
     assert other["lines_of_unequal_length"] or other["log_mel_distance_db"] > 1

@@ -9,29 +9,30 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from english import history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoints.finetune import pairs as pairs_module
-from checkpoints.finetune.grammar import fitting, forms, slots_of
-from checkpoints.finetune.grammar_hints import visible
-from checkpoints.finetune.grammar_lines import LineDrawer, _telling
+from checkpoints.finetune.cultures import CULTURES
 from checkpoints.finetune.matches import SyntheticMatch, simulate
 from checkpoints.finetune.matches_lineups import make_info
-from checkpoints.finetune.names import CULTURES, NameMaker, is_held_out
+from checkpoints.finetune.names import NameMaker, is_held_out
 from checkpoints.finetune.narration import narrate
 from checkpoints.finetune.pairs import Recipe, cue_of, main, pairs_of_match
+from commentary_llm.cue.choice import repeats_opener
 from commentary_llm.cue.facts import facts_of
-from commentary_llm.language.en.choice import repeats_opener
-from commentary_llm.language.en.clauses import ClauseSplitter
+from commentary_llm.cue.wording import clauses_of, distinct_2, exact_repeats
 from commentary_llm.language.en.describe import event_line
 from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.hints import hint_text, hints_of
-from commentary_llm.language.en.history import LineHistory
 from commentary_llm.language.en.names import name_book, surname
 from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.personas import persona
-from commentary_llm.language.en.wording import distinct_2, exact_repeats
+from commentary_llm.language.en.personas import persona_called
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
+from commentary_llm.language.en.training.drawer import LineDrawer, _telling
+from commentary_llm.language.en.training.grammar import fitting, forms, slots_of
+from commentary_llm.language.en.training.visible import visible
 from commentary_llm.match import EventType
 from commentary_llm.match.match import Match
 
@@ -111,23 +112,22 @@ def test_names_of_the_two_sets_are_disjoint() -> None:
 
 
 def _clauses(line: str) -> list[str]:
-    splitter = ClauseSplitter()
-    return [*splitter.push(line), *splitter.flush()]
+    return list(clauses_of(line, ENGLISH_RULES))
 
 
 @pytest.mark.parametrize("with_opener", [False, True])
 def test_every_target_passes_the_gate_clause_by_clause(plain_chat: None, with_opener: bool) -> None:
-    gate = FactGate()
     drawn = 0
     for seed, speaker in enumerate(("neutral", "excited", "dry", "blind_listener")):
         match = simulate(seed)
-        drawer, book = LineDrawer(persona(speaker), random.Random(seed)), OpenerBook(match.info)
+        names = name_book(match.info)
+        gate, book = FactGate(names), OpenerBook(names)
+        drawer = LineDrawer(names, persona_called(speaker), random.Random(seed))
         for cue in random.Random(seed).sample(list(_cues(match)), 60):
-            facts = facts_of(cue.event, cue.state)
-            hints = hints_of(facts)
-            shown = event_line(cue.event, cue.state) + hint_text(hints)
+            hints = hints_of(cue.facts, names)
+            shown = event_line(cue.facts, names) + hint_text(hints)
             opener = book.choose(cue) if with_opener else ""
-            line = drawer.draw(cue, visible(facts, hints, shown), shown, LineHistory(), opener)
+            line = drawer.draw(cue, visible(cue.facts, names, hints, shown), shown, history(), opener)
             if line is None:
                 continue
             drawn += 1
@@ -137,7 +137,7 @@ def test_every_target_passes_the_gate_clause_by_clause(plain_chat: None, with_op
                 before = f"{before} {clause}".strip()
             assert len(f"{opener} {line}".split()) <= cue.max_words
             assert speaker != "dry" or "!" not in line
-            assert not repeats_opener(line, opener)
+            assert not repeats_opener(line, opener, ENGLISH_RULES)
     assert drawn >= 216  # of 240
 
 
@@ -169,15 +169,15 @@ def test_most_pairs_go_on_from_a_production_opener(plain_chat: None) -> None:
 def test_a_told_match_is_varied_and_repeats_nothing() -> None:
     for number, speaker in enumerate(("neutral", "excited", "dry")):
         # Of an average match's length: the longer a text, the fewer of its word pairs are new.
-        told = narrate(simulate(f"told-{number}"), persona(speaker), random.Random(number))[:75]
+        told = narrate(simulate(f"told-{number}"), persona_called(speaker), random.Random(number))[:75]
         lines = [each.line for each in told if each.line]
         assert len(lines) >= 0.93 * len(told)
-        assert distinct_2(lines) >= 0.72
-        assert exact_repeats(lines) == 0
+        assert distinct_2(map(ENGLISH_RULES.words, lines)) >= 0.72
+        assert exact_repeats(map(ENGLISH_RULES.words, lines)) == 0
 
 
 def test_a_continuation_shuns_the_words_of_the_line_before() -> None:
-    told = narrate(simulate("shun"), persona("neutral"), random.Random(2))
+    told = narrate(simulate("shun"), persona_called("neutral"), random.Random(2))
     for before, after in pairwise(told):
         if before.line and after.line:
             assert not _telling(after.line) & _telling(before.text)
@@ -206,22 +206,24 @@ def test_grammar_is_well_formed() -> None:
 
 
 def test_every_cue_of_a_match_has_forms_of_both_kinds() -> None:
-    for cue in _cues(simulate(11)):
-        facts = facts_of(cue.event, cue.state)
-        found = fitting(visible(facts, (), event_line(cue.event, cue.state)), frozenset({"neutral"}))
+    match = simulate(11)
+    names = name_book(match.info)
+    for cue in _cues(match):
+        found = fitting(visible(cue.facts, names, (), event_line(cue.facts, names)), frozenset({"neutral"}))
         assert {form.part for form in found} >= {"", "~"}, cue.event
 
 
 def test_hints_let_be_said_what_they_show() -> None:
     match = simulate("dirty-1")
+    names = name_book(match.info)
     shown = 0
     for event, state in match.steps:
         facts = facts_of(event, state)
-        hints = hints_of(facts)
+        hints = hints_of(facts, names)
         if event.type is EventType.CARD and any("foul on" in hint.text for hint in hints):
-            line = event_line(event, state) + hint_text(hints)
-            assert "has_fouled" in visible(facts, hints, line).flags
-            assert "has_fouled" not in visible(facts, (), event_line(event, state)).flags
+            line = event_line(facts, names) + hint_text(hints)
+            assert "has_fouled" in visible(facts, names, hints, line).flags
+            assert "has_fouled" not in visible(facts, names, (), event_line(facts, names)).flags
             shown += 1
     assert shown
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commentary_llm.language.en.clauses import ClauseSplitter
+from commentary_llm.language.en.clauses import EnglishSplitter
 
 
 def split(*pieces: str) -> list[str]:
-    splitter = ClauseSplitter()
+    splitter = EnglishSplitter()
     clauses = [clause for piece in pieces for clause in splitter.push(piece)]
     return clauses + splitter.flush()
 
@@ -46,7 +46,7 @@ def test_cuts(text: str, expected: list[str]) -> None:
 
 
 def test_clause_is_out_as_soon_as_it_is_complete() -> None:
-    splitter = ClauseSplitter()
+    splitter = EnglishSplitter()
     assert splitter.push("Goal!") == []
     assert splitter.push(" Messi") == ["Goal!"]
     assert splitter.flush() == ["Messi"]
@@ -66,5 +66,5 @@ def test_chunking_never_matters_and_nothing_is_lost(text: str, cuts: list[int]) 
 
 
 def test_text_without_marks_is_cut_in_the_end() -> None:
-    splitter = ClauseSplitter(max_words=10)
+    splitter = EnglishSplitter(max_words=10)
     assert splitter.push("word " * 11) == [" ".join(["word"] * 10)]

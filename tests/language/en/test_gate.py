@@ -6,30 +6,28 @@ import random
 from dataclasses import replace
 
 import pytest
+from english import AnyGate, history, names_of, template_writer
 from hypothesis import given
 from hypothesis import strategies as st
 from script_helpers import cues_of
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import facts_of, match_seconds
-from commentary_llm.language.en.gate import Cause, FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.names import name_book
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.cue.facts import Condition, match_seconds
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.templates.grammar import sections
 from commentary_llm.language.en.templates.slots import fill_slots
 from commentary_llm.match.feeds import builtin_match_path, read_jsonl
 
-GATE = FactGate()
+GATE = AnyGate()
 CUES = list(cues_of(read_jsonl(builtin_match_path())))
-WRITTEN = [(cue, line) for cue in CUES for line in list(TemplateWriter(LineHistory()).lines(cue))[:12]]
+WRITTEN = [(cue, line) for cue in CUES for line in list(template_writer(cue.state.info).lines(cue))[:12]]
 
 
 @given(st.sampled_from(WRITTEN), st.randoms(use_true_random=False))
 def test_a_line_with_a_player_swapped_never_passes(written: tuple, rng: random.Random) -> None:
     cue, line = written
-    book = name_book(cue.state.info)
-    involved = {key[2:] for keys in facts_of(cue.event, cue.state).roles.values() for key in keys}
+    book = names_of(cue.state.info)
+    involved = {key[2:] for keys in cue.facts.roles.values() for key in keys}
     named = [player for player in involved if book.surnames.get(player, "\0") in line.text]
     others = sorted(set(book.surnames) - involved)
     if not named:
@@ -82,12 +80,11 @@ def test_lines_about_other_events_never_pass() -> None:
     """Every line of the bundle on every event of another kind: what did not happen is not said."""
     passed = []
     for cue in CUES[::2]:
-        facts = facts_of(cue.event, cue.state)
-        slots = fill_slots(cue, facts, random.Random(1))
+        slots = fill_slots(cue, cue.facts, names_of(cue.state.info), random.Random(1))
         slots.setdefault("p", slots.get("off", slots["home"]))
         for section in sections():
             condition = OUTCOMES.get(section.name.split(".")[0])
-            if condition is None or facts.holds(condition):
+            if condition is None or cue.facts.holds(Condition.parse(condition, "OUTCOMES")):
                 continue
             for form in section.forms:
                 if form.slots <= slots.keys():
@@ -125,13 +122,13 @@ def test_causes(event: str, text: str, cause: Cause, final_cues: dict[str, Cue])
 
 
 def test_repetition_within_fifteen_minutes(final_cues: dict[str, Cue]) -> None:
-    history = LineHistory()
+    said = history()
     cue = final_cues["wcf-008"]
     now_s = match_seconds(cue.event)
-    history.add("Goal! Messi scores from the spot.", now_s - 600)
-    assert GATE.check("MESSI scores, from the spot!", cue, history).cause is Cause.REPETITION
-    assert GATE.check("Goal!", cue, history).ok
-    old = LineHistory()
+    said.add("Goal! Messi scores from the spot.", now_s - 600)
+    assert GATE.check("MESSI scores, from the spot!", cue, said).cause is Cause.REPETITION
+    assert GATE.check("Goal!", cue, said).ok
+    old = history()
     old.add("Messi scores from the spot.", now_s - 901)
     assert GATE.check("Messi scores from the spot.", cue, old).ok
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from english import AnyGate
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.language.en.gate import FactGate
 
-GATE = FactGate()
+GATE = AnyGate()
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from functools import lru_cache
 
 import pytest
 from blind_corpus import FIRST, LATER, BlindClause, blind_clauses, blind_recording
+from english import AnyGate
 from script_helpers import cues_of
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.language.en.gate import FactGate
 
-GATE = FactGate()
+GATE = AnyGate()
 
 
 FILES = ("labelled_clauses.jsonl", FIRST, "fresh_clauses.jsonl", LATER)

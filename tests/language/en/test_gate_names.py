@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from english import AnyGate
 from script_helpers import cue_for
 from true_clauses import INFO
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.language.en.gate import Cause, FactGate
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.names import name_book
 from commentary_llm.language.en.tokens import words_of
 from commentary_llm.match import MatchEvent, MatchInfo, Player, Team
 from commentary_llm.match.match import Match
 
-GATE = FactGate()
+GATE = AnyGate()
 
 
 def shot(player: str, **fields: object) -> Cue:

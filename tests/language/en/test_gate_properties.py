@@ -6,15 +6,15 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from english import AnyGate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from script_helpers import cue_for
 from true_clauses import TrueClause, random_match, true_clauses
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.language.en.gate import FactGate
 
-GATE = FactGate()
+GATE = AnyGate()
 
 
 def clauses_of_a_match(seed: int, events: int = 30) -> Iterator[tuple[Cue, TrueClause]]:

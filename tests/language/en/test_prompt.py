@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from english import AnyGate, names_of
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.generation.tokenizer import Tokenizer
 from commentary_llm.ground.errors import ConfigError
 from commentary_llm.ground.home import models_dir
 from commentary_llm.language.en.describe import describe, event_line
-from commentary_llm.language.en.gate import FactGate
 from commentary_llm.language.en.openers import OpenerBook
-from commentary_llm.language.en.personas import persona
+from commentary_llm.language.en.personas import persona_called
 from commentary_llm.language.en.prompt import LIMIT_TOKENS, PromptBuilder
 
 
@@ -27,11 +27,11 @@ def completion(system: str, turns: list[tuple[str, str]]) -> str:
 @pytest.mark.parametrize("render", [chat, completion])
 def test_prefix_is_stable_and_text_short(render: object, final_cues: dict[str, Cue]) -> None:
     cues = list(final_cues.values())
-    builder = PromptBuilder(render, cues[0].state.info, persona("excited"))
+    builder = PromptBuilder(render, names_of(cues[0].state.info), persona_called("excited"))
     assert "Argentina against France" in builder.prefix
     for cue in cues:
         text = builder.text(cue, ["What a save from Lloris!", "Corner to Argentina."], "goal for argentina")
-        assert event_line(cue.event, cue.state) in text
+        assert event_line(cue.facts, names_of(cue.state.info)) in text
         assert len(text.split()) < 48
         assert builder.prefix + text == builder.prefix + builder.text(
             cue, ["What a save from Lloris!", "Corner to Argentina."], "goal for argentina"
@@ -41,7 +41,7 @@ def test_prefix_is_stable_and_text_short(render: object, final_cues: dict[str, C
 @pytest.mark.parametrize("render", [chat, completion])
 def test_an_opener_begins_the_answer(render: object, final_cues: dict[str, Cue]) -> None:
     cue = final_cues["wcf-008"]
-    builder = PromptBuilder(render, cue.state.info)
+    builder = PromptBuilder(render, names_of(cue.state.info))
     assert builder.text(cue, opener="Goal! Messi! ") == builder.text(cue) + "Goal! Messi!"
 
 
@@ -55,8 +55,8 @@ def test_every_cue_costs_fewer_tokens_than_the_limit(final_cues: dict[str, Cue])
         return len(tokenizer.encode(text))
 
     some = next(iter(final_cues.values()))
-    builder = PromptBuilder(tokenizer.chat, some.state.info, examples=False, count_tokens=count)
-    openers = OpenerBook(some.state.info)
+    builder = PromptBuilder(tokenizer.chat, names_of(some.state.info), examples=False, count_tokens=count)
+    openers = OpenerBook(names_of(some.state.info))
     said = ["What a goal from Tchouaméni, with Mac Allister the provider, and it's all square at two apiece!"]
     with_said = 0
     for cue in final_cues.values():
@@ -64,7 +64,7 @@ def test_every_cue_costs_fewer_tokens_than_the_limit(final_cues: dict[str, Cue])
             text = builder.text(cue, said, "and the goal for argentina number ten lionel messi", opener=opener)
             assert count(text) < LIMIT_TOKENS
             assert count(builder.prefix + text) == count(builder.prefix) + count(text)
-            assert event_line(cue.event, cue.state) in text
+            assert event_line(cue.facts, names_of(cue.state.info)) in text
             with_said += "Said:" in text
     assert with_said > len(final_cues)  # of twice as many prompts
 
@@ -73,7 +73,9 @@ def test_what_was_heard_and_said_gives_way_before_the_hints(final_cues: dict[str
     cue = final_cues["wcf-020"]
 
     def shown(limit: int) -> set[str]:
-        builder = PromptBuilder(chat, cue.state.info, count_tokens=lambda text: len(text.split()), limit_tokens=limit)
+        builder = PromptBuilder(
+            chat, names_of(cue.state.info), count_tokens=lambda text: len(text.split()), limit_tokens=limit
+        )
         text = builder.text(cue, ["A throw for Argentina on the left."], "attention please ladies and gentlemen")
         return {mark for mark in ("Also:", "Said:", "Heard:", "Shot for France") if mark in text}
 
@@ -87,13 +89,13 @@ def test_what_was_heard_and_said_gives_way_before_the_hints(final_cues: dict[str
 def test_a_template_that_swallows_the_turn_is_refused(final_cues: dict[str, Cue]) -> None:
     info = final_cues["wcf-001"].state.info
     with pytest.raises(ConfigError, match="chat template"):
-        PromptBuilder(lambda system, turns: system, info)
+        PromptBuilder(lambda system, turns: system, names_of(info))
 
 
 def test_examples_name_nobody_of_the_match(final_cues: dict[str, Cue]) -> None:
     cue = final_cues["wcf-008"]
-    assert not FactGate().check("Marsk heads it in!", cue).ok
-    assert not FactGate().check("Castrel bring on Dast, and Quint makes way.", cue).ok
+    assert not AnyGate().check("Marsk heads it in!", cue).ok
+    assert not AnyGate().check("Castrel bring on Dast, and Quint makes way.", cue).ok
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_examples_name_nobody_of_the_match(final_cues: dict[str, Cue]) -> None:
     ],
 )
 def test_describe(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
-    assert describe(final_cues[event_id].event, final_cues[event_id].state) == text
+    assert describe(final_cues[event_id].facts) == text
 
 
 @pytest.mark.parametrize(
@@ -126,4 +128,4 @@ def test_describe(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
     ],
 )
 def test_event_line(event_id: str, text: str, final_cues: dict[str, Cue]) -> None:
-    assert event_line(final_cues[event_id].event, final_cues[event_id].state) == text
+    assert event_line(final_cues[event_id].facts, names_of(final_cues[event_id].state.info)) == text

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from english import AnyGate, history, template_writer
 from script_helpers import cue_for, cues_of
 
+from commentary_llm.cue.choice import repeats_opener
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.facts import match_seconds
-from commentary_llm.language.en.choice import repeats_opener
 from commentary_llm.language.en.describe import describe
-from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.personas import PERSONAS, persona
-from commentary_llm.language.en.templates import TemplateWriter
+from commentary_llm.language.en.personas import PERSONAS
 from commentary_llm.language.en.templates.grammar import sections
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 from commentary_llm.match import (
     BodyPart,
     CardType,
@@ -30,11 +30,11 @@ from commentary_llm.match import (
 from commentary_llm.match.feeds import builtin_match_path, load_provider, read_jsonl
 from commentary_llm.match.match import Match
 
-GATE = FactGate()
+GATE = AnyGate()
 
 
 def refused_lines(cues: list[Cue], name: str) -> list[str]:
-    writer = TemplateWriter(LineHistory(), persona(name))
+    writer = template_writer(cues[0].state.info, persona=name)
     found = []
     for cue in cues:
         for line in writer.lines(cue):
@@ -139,13 +139,13 @@ def test_every_line_is_true_on_rare_events(small_match: MatchInfo) -> None:
         cues.append(cue_for(event, match.accept(event).state_after))
     for name in PERSONAS:
         assert refused_lines(cues, name) == []
-    history = LineHistory()
-    writer = TemplateWriter(history)
+    said = history()
+    writer = template_writer(cues[0].state.info, said)
     for cue in cues:
         line = writer.write(cue)
         # When all forms are used up the plain statement stands in; it is data, not commentary.
-        assert line == describe(cue.event, cue.state) or GATE.check(line, cue).ok, line
-        history.add(line, match_seconds(cue.event))
+        assert line == describe(cue.facts) or GATE.check(line, cue).ok, line
+        said.add(line, match_seconds(cue.event))
 
 
 def test_there_are_several_hundred_forms_and_enough_for_the_frequent_events() -> None:
@@ -159,43 +159,42 @@ def test_there_are_several_hundred_forms_and_enough_for_the_frequent_events() ->
 
 
 def test_no_line_comes_twice_within_fifteen_minutes() -> None:
-    history = LineHistory()
-    writer = TemplateWriter(history, seed=3)
+    recording, memory = read_jsonl(builtin_match_path()), history()
+    writer = template_writer(recording.info, memory, seed=3)
     said: list[tuple[float, str]] = []
-    for cue in cues_of(read_jsonl(builtin_match_path()), max_words=20):
+    for cue in cues_of(recording, max_words=20):
         line = writer.write(cue)
         now_s = match_seconds(cue.event)
         assert line
         assert all(line != text or now_s - at_s >= 900 for at_s, text in said)
-        history.add(line, now_s)
+        memory.add(line, now_s)
         said.append((now_s, line))
 
 
 def test_one_event_many_times_over_still_varies(final_cues: dict[str, Cue]) -> None:
-    history = LineHistory()
-    writer = TemplateWriter(history)
-    cue = final_cues["wcf-002"]
+    cue, said = final_cues["wcf-002"], history()
+    writer = template_writer(cue.state.info, said)
     lines = Counter()
     for _ in range(15):
         line = writer.write(cue)
-        history.add(line, match_seconds(cue.event))
+        said.add(line, match_seconds(cue.event))
         lines[line] += 1
     assert max(lines.values()) == 1
 
 
 def test_words_fit_and_choice_is_seeded(final_cues: dict[str, Cue]) -> None:
     for cue in final_cues.values():
-        short = Cue(**{**vars(cue), "max_words": 10})
-        lines = list(TemplateWriter(LineHistory(), seed=1).lines(short))
+        short = replace(cue, max_words=10)
+        lines = list(template_writer(cue.state.info, seed=1).lines(short))
         assert all(len(line.text.split()) <= 10 for line in lines)
         assert [line.text for line in lines] == [
-            line.text for line in TemplateWriter(LineHistory(), seed=1).lines(short)
+            line.text for line in template_writer(cue.state.info, seed=1).lines(short)
         ]
 
 
 def test_personas_differ(final_cues: dict[str, Cue]) -> None:
     def all_lines(name: str) -> str:
-        return " ".join(TemplateWriter(LineHistory(), persona(name)).write(cue) for cue in final_cues.values())
+        return " ".join(template_writer(cue.state.info, persona=name).write(cue) for cue in final_cues.values())
 
     assert "!" not in all_lines("dry")
     assert all_lines("excited") != all_lines("neutral")
@@ -203,10 +202,10 @@ def test_personas_differ(final_cues: dict[str, Cue]) -> None:
 
 def test_after_an_opener_none_of_its_words_come_again() -> None:
     for cue in cues_of(read_jsonl(builtin_match_path()), max_words=20):
-        first = next(TemplateWriter(LineHistory()).lines(cue)).text.split(" ")
+        first = next(template_writer(cue.state.info).lines(cue)).text.split(" ")
         opener = " ".join(first[:2]).rstrip(",.!") + "!"
-        text = TemplateWriter(LineHistory()).write(cue, opener)
-        assert not repeats_opener(text, opener), (opener, text)
+        text = template_writer(cue.state.info).write(cue, opener)
+        assert not repeats_opener(text, opener, ENGLISH_RULES), (opener, text)
         assert len(text.split()) + 2 <= 20
         assert text[:1] == text[:1].upper()
         assert not text or text[-1] in ".!"
@@ -215,5 +214,5 @@ def test_after_an_opener_none_of_its_words_come_again() -> None:
 
 def test_an_opener_may_have_said_it_all(final_cues: dict[str, Cue]) -> None:
     cue = final_cues["wcf-002"]
-    everything = " ".join(line.text for line in TemplateWriter(LineHistory()).lines(cue))
-    assert TemplateWriter(LineHistory()).write(cue, everything) == ""
+    everything = " ".join(line.text for line in template_writer(cue.state.info).lines(cue))
+    assert template_writer(cue.state.info).write(cue, everything) == ""

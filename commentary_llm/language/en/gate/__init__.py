@@ -1,6 +1,5 @@
 """The fact gate: what may be said, clause by clause, before there is sound."""
 
 from commentary_llm.language.en.gate.gate import FactGate
-from commentary_llm.language.en.gate.verdict import Cause, Verdict
 
-__all__ = ["Cause", "FactGate", "Verdict"]
+__all__ = ["FactGate"]

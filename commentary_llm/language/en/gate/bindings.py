@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts.keys import Key
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.gate.lexicon import Claim
 from commentary_llm.language.en.gate.pronouns import resolve_pronouns
 from commentary_llm.language.en.gate.reading import CONJUNCTIONS, Item, Reading
-from commentary_llm.language.en.gate.verdict import Cause, Refused
-from commentary_llm.language.en.names import Key
+from commentary_llm.language.en.gate.refusal import Refused
 
 # Nouns that turn "the France …" into the place or men of the side under attack.
 _OPPOSED_NOUNS = frozenset(
@@ -212,7 +213,7 @@ def _misplaced_in_time(reading: Reading, index: int, claim: Claim) -> Refused | 
         return Refused(Cause.UNCERTAIN, f"{claim.phrase!r} in the past")
     if "standing_changed" in flags and (words & LASTING or (after and after[0].text == "still")):
         return Refused(Cause.SCORE, f"{claim.phrase!r} is new")
-    if "scored" in flags and "margin" in claim.condition and words & LASTING:
+    if "scored" in flags and "margin" in claim.condition.text and words & LASTING:
         return Refused(Cause.SCORE, f"{claim.phrase!r} is new")
     if not flags & {"takes_lead", "equaliser", "standing_changed"} and _caused(reading, index):
         return Refused(Cause.SCORE, f"nobody brought about {claim.phrase!r} here")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts import minute_of
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.gate.bindings import LASTING
 from commentary_llm.language.en.gate.numbers import NumberClaim
 from commentary_llm.language.en.gate.reading import Item, Reading
-from commentary_llm.language.en.gate.verdict import Cause, Refused
+from commentary_llm.language.en.gate.refusal import Refused
 from commentary_llm.match import EventType, Score
 
 _TRAILING = frozenset({"trail", "trails", "trailing", "behind", "down", "are behind", "is behind", "losing"})
@@ -61,24 +62,19 @@ class NumberJudge:
             raise Refused(Cause.SCORE, f"{item.text} is new")
         before = self._team_near(index, -1)
         after = self._team_near(index, +1)
-        words = {i.text for i in items}
-        if _BEATING & words:
+        words = self._words()
+        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
+        if favoured:
+            before = None
+        elif _BEATING & words:
             # "Argentina beat France 3-1": the number is the first side's.
             before = next((i for i in items[:index] if i.kind == "name" and (i.key or "").startswith("t:")), None)
-        if after is not None and items[index + 1].text in ("to", "for", "in"):
-            before = None
-        pairs = self._pairs(words)
-        favoured = after is not None and items[index + 1].text in ("to", "for", "in")
         if first == second and (_WINNING & words or favoured):
             raise Refused(Cause.SCORE, f"{item.text} is won by nobody")
-        for pair in pairs:
-            if self._pair_fits(pair, first, second, before, after, words):
-                if before:
-                    before.bound = True
-                if after:
-                    after.bound = True
-                return
-        raise Refused(Cause.SCORE, item.text)
+        if not any(self._pair_fits(pair, first, second, before, after, words) for pair in self._pairs(words)):
+            raise Refused(Cause.SCORE, item.text)
+        for name in filter(None, (before, after)):
+            name.bound = True
 
     def _pair_fits(
         self, pair: Score, first: int, second: int, before: Item | None, after: Item | None, words: set[str]
@@ -205,7 +201,7 @@ class NumberJudge:
             return team if credited in self._stands_for(owner) else set()
         if owner is not None:
             mine = event.player and event.type is EventType.GOAL and f"p:{event.player}" in self._stands_for(owner)
-            return self._player_tally(event.player) if mine and event.player else set()
+            return {self._state.goals_by(event.player)} if mine and event.player else set()
         if number.tail.endswith("of the match"):
             return {len(self._state.goals)}
         # "a third", "the third goal": the credited side's, as commentators count.
@@ -237,13 +233,10 @@ class NumberJudge:
         parts = roles.get("scorer" if players else "credited", frozenset())
         return frozenset(key for key in parts & self._stands_for(item) if key.startswith("p:" if players else "t:"))
 
-    def _player_tally(self, player_id: str) -> set[int]:
-        return {self._state.goals_by(player_id)}
-
     def _tally_of(self, name: Item, credited: str | None) -> set[int]:
         key = name.key or ""
         if key.startswith("p:"):
-            return self._player_tally(key[2:]) if key in self._reading.facts.roles.get("scorer", ()) else set()
+            return {self._state.goals_by(key[2:])} if key in self._reading.facts.roles.get("scorer", ()) else set()
         return {self._state.score_of(key[2:])} if key == credited else set()
 
     def _check_goals(self, index: int, item: Item, number: NumberClaim) -> None:

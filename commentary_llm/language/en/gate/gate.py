@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import Facts, facts_of, match_seconds
+from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
+from commentary_llm.language.contract import Cause, Verdict
 from commentary_llm.language.en.gate.bindings import check_changes, check_claims, check_loose_names, resolve_names
 from commentary_llm.language.en.gate.counts import NumberJudge
 from commentary_llm.language.en.gate.lexicon import Lexicon, lexicon
 from commentary_llm.language.en.gate.reader import ClauseReader
-from commentary_llm.language.en.gate.verdict import PASSED, Cause, Refused, Verdict
-from commentary_llm.language.en.history import LineHistory
+from commentary_llm.language.en.gate.refusal import Refused
+from commentary_llm.language.en.names import NameBook
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _ALLOWED = re.compile(r"[\w\s.,;:!?…'’‘\"“”()\-–—+&/]*", re.UNICODE)
@@ -55,18 +57,10 @@ _DANGLING = frozenset(
 
 
 class FactGate:
-    """Judges clauses one by one; a verdict depends on its arguments alone. Safe to share between threads."""
+    """Judges clauses of one match one by one; a verdict depends on its arguments alone. Safe to share by threads."""
 
-    def __init__(self, vocabulary: Lexicon | None = None) -> None:
-        self._reader = ClauseReader(vocabulary or lexicon())
-        self._latest: tuple[Cue, Facts] | None = None  # replaced as a whole, so that threads may race for it
-
-    def _facts_at(self, cue: Cue) -> Facts:
-        """The facts of `cue`, kept for the other candidates of the same burst."""
-        latest = self._latest
-        if latest is None or latest[0] is not cue:
-            latest = self._latest = (cue, facts_of(cue.event, cue.state))
-        return latest[1]
+    def __init__(self, names: NameBook, vocabulary: Lexicon | None = None) -> None:
+        self._reader = ClauseReader(vocabulary or lexicon(), names)
 
     def check(self, clause: str, cue: Cue, said_before: LineHistory | None = None, context: str = "") -> Verdict:
         """Whether `clause` may be said now about `cue.event`, against `cue.state`.
@@ -76,8 +70,7 @@ class FactGate:
         """
         try:
             _check_form(clause, cue)
-            facts = self._facts_at(cue)
-            reading = self._reader.read(clause, facts, context)
+            reading = self._reader.read(clause, cue.facts, context)
             resolve_names(reading)
             check_claims(reading)
             NumberJudge(reading).check()
@@ -87,7 +80,7 @@ class FactGate:
             return refused.verdict
         if said_before is not None and said_before.said(clause, match_seconds(cue.event)):
             return Verdict(ok=False, cause=Cause.REPETITION, detail=clause)
-        return PASSED
+        return Verdict(ok=True)
 
 
 def _check_form(clause: str, cue: Cue) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from itertools import product
+from pathlib import Path
 
-from commentary_llm.language.en.gate.verdict import Cause
+from commentary_llm.cue.facts import Condition
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.tokens import Token, words_of
 
 Phrase = tuple[str, ...]
@@ -20,7 +22,7 @@ class Claim:
     """One line of `claims.txt`; see the head of that file."""
 
     phrase: str
-    condition: str
+    condition: Condition
     before: str | None
     after: str | None
     prepositions: dict[str, str]
@@ -87,12 +89,17 @@ class Lexicon:
 @lru_cache(maxsize=1)
 def lexicon() -> Lexicon:
     """The bundled vocabulary, read once."""
-    claims = _read_claims("claims.txt")
-    relations = _read_claims("relations.txt")
-    neutral = frozenset(phrase for line in _lines("neutral.txt") for phrase in _phrases_of(line))
+    return read_lexicon(Path(__file__).parent)
+
+
+def read_lexicon(folder: Path) -> Lexicon:
+    """The vocabulary of a folder's four lists. Raises ConfigError, with the line, for a flag that is not declared."""
+    claims = _read_claims(folder / "claims.txt")
+    relations = _read_claims(folder / "relations.txt")
+    neutral = frozenset(phrase for _, line in _lines(folder / "neutral.txt") for phrase in _phrases_of(line))
     refused: dict[Phrase, Cause] = {}
     cause = Cause.FORM
-    for line in _lines("refused.txt", keep_sections=True):
+    for _, line in _lines(folder / "refused.txt"):
         if line.startswith("## "):
             cause = Cause(line[3:].strip())
             continue
@@ -102,10 +109,11 @@ def lexicon() -> Lexicon:
     return Lexicon(claims, relations, neutral, refused, max(len(phrase) for phrase in every))
 
 
-def _lines(name: str, keep_sections: bool = False) -> list[str]:
-    text = (files(__package__) / name).read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines()]
-    return [line for line in lines if line and (not line.startswith("#") or (keep_sections and line.startswith("## ")))]
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without blank ones and comments; "## " begins a section."""
+    for number, line in enumerate(map(str.strip, file.read_text(encoding="utf-8").splitlines()), start=1):
+        if line and (not line.startswith("#") or line.startswith("## ")):
+            yield number, line
 
 
 def _phrases_of(field: str) -> list[Phrase]:
@@ -117,16 +125,17 @@ def _phrases_of(field: str) -> list[Phrase]:
     return phrases
 
 
-def _read_claims(name: str) -> dict[Phrase, tuple[Claim, ...]]:
+def _read_claims(file: Path) -> dict[Phrase, tuple[Claim, ...]]:
     table: dict[Phrase, list[Claim]] = {}
     cause, adverbial = Cause.WHAT_HAPPENED, False
-    for line in _lines(name, keep_sections=True):
+    for number, line in _lines(file):
         if line.startswith("## "):
             cause = _SECTION_CAUSES.get(line[3:].split()[0], Cause.WHAT_HAPPENED)
             adverbial = line[3:].split()[0] in _ADVERBIAL_SECTIONS
             continue
         phrases, _, rest = line.partition("|")
-        condition, *bindings = [part.strip() for part in rest.split("|")]
+        terms, *bindings = [part.strip() for part in rest.split("|")]
+        condition = Condition.parse(terms, f"{file.name}:{number}")
         before = after = None
         prepositions: dict[str, str] = {}
         noun = loose = needs_subject = needs_object = False

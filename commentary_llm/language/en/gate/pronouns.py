@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts.keys import Key, team_key
 from commentary_llm.language.en.gate.reading import STOPS, Item, Reading
-from commentary_llm.language.en.names import Key, team_key
 
 _SUBJECTS = frozenset({"he", "she"})
 _PLURAL = frozenset({"they", "them", "their", "themselves"})

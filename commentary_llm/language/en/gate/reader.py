@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts.keys import Key
+from commentary_llm.language.contract import Cause
 from commentary_llm.language.en.gate.lexicon import Lexicon
 from commentary_llm.language.en.gate.numbers import read_number
 from commentary_llm.language.en.gate.reading import OBJECT_PRONOUNS, STOPS, Item, Reading
-from commentary_llm.language.en.gate.verdict import Cause, Refused
-from commentary_llm.language.en.names import Key, NameBook, name_book
+from commentary_llm.language.en.gate.refusal import Refused
+from commentary_llm.language.en.names import NameBook
 from commentary_llm.language.en.tokens import Token, tokenize
 
 _KEEPERS = frozenset({"keeper", "goalkeeper"})
@@ -16,10 +18,11 @@ _OWNERS = frozenset({"keeper", "goalkeeper", "referee", "assistant"})
 
 
 class ClauseReader:
-    """Reads clauses with one vocabulary."""
+    """Reads clauses of one match with one vocabulary."""
 
-    def __init__(self, vocabulary: Lexicon) -> None:
+    def __init__(self, vocabulary: Lexicon, names: NameBook) -> None:
         self._lexicon = vocabulary
+        self._names = names
 
     def read(self, clause: str, facts: Facts, context: str) -> Reading:
         """Raises Refused for a word or name outside the vocabulary.
@@ -27,8 +30,7 @@ class ClauseReader:
         `context`: what the line has said before; its names are what pronouns of the clause may stand for, and the last
         name of an unfinished sentence is the subject that the clause goes on with.
         """
-        book = name_book(facts.state.info)
-        earlier = self._names_by_sentence(context, book)
+        earlier = self._names_by_sentence(context)
         tokens = tokenize(clause)
         items: list[Item] = []
         if earlier and earlier[-1] and context.rstrip()[-1] not in ".!?;…":
@@ -39,19 +41,18 @@ class ClauseReader:
                 items.append(Item("mark", tokens[i].text))
                 i += 1
                 continue
-            item, i = self._read_item(tokens, i, book, facts)
+            item, i = self._read_item(tokens, i, facts)
             items.append(item)
         return Reading(items, facts, earlier)
 
-    @staticmethod
-    def _names_by_sentence(context: str, book: NameBook) -> tuple[tuple[frozenset[Key], ...], ...]:
+    def _names_by_sentence(self, context: str) -> tuple[tuple[frozenset[Key], ...], ...]:
         tokens = tokenize(context)
         sentences: list[list[frozenset[Key]]] = [[]]
         i = 0
         while i < len(tokens):
             if tokens[i].kind == "mark" and tokens[i].text in STOPS:
                 sentences.append([])
-            found = book.find(tokens, i) if tokens[i].capital else None
+            found = self._names.find(tokens, i) if tokens[i].capital else None
             if found is not None:
                 sentences[-1].append(found[0])
             elif tokens[i].text in _KEEPERS:
@@ -59,10 +60,10 @@ class ClauseReader:
             i = found[1] if found is not None else i + 1
         return tuple(tuple(names) for names in (sentences if sentences[-1] else sentences[:-1]))
 
-    def _read_item(self, tokens: list[Token], i: int, book: NameBook, facts: Facts) -> tuple[Item, int]:
+    def _read_item(self, tokens: list[Token], i: int, facts: Facts) -> tuple[Item, int]:
         vocabulary = self._lexicon
         token = tokens[i]
-        name = book.find(tokens, i)
+        name = self._names.find(tokens, i)
         if name is not None and (token.capital or tokens[name[1] - 1].capital or not self._ordinary(tokens, i)):
             keys, end = name
             return Item("name", tokens[end - 1].text, keys=keys, possessive=tokens[end - 1].possessive), end
@@ -84,7 +85,7 @@ class ClauseReader:
             relation is not None
             and relation[1] >= longest
             and any(facts.holds(claim.condition) for claim in vocabulary.relations[relation[0]])
-            and self._between_names(tokens, i, relation[1], book)
+            and self._between_names(tokens, i, relation[1])
         ):
             return Item("relation", " ".join(relation[0]), claims=vocabulary.relations[relation[0]]), relation[1]
         if claim is not None and ends["claim"] == longest:
@@ -111,16 +112,15 @@ class ClauseReader:
             or vocabulary.longest_refused(tokens, i) is not None
         )
 
-    @staticmethod
-    def _between_names(tokens: list[Token], start: int, end: int, book: NameBook) -> bool:
+    def _between_names(self, tokens: list[Token], start: int, end: int) -> bool:
         def player(found: tuple[frozenset[Key], int] | None) -> bool:
             return found is not None and all(key.startswith("p:") for key in found[0])
 
         before = any(
             tokens[start - 1].capital
-            and (found := book.find(tokens, j)) is not None
+            and (found := self._names.find(tokens, j)) is not None
             and found[1] == start
             and player(found)
             for j in range(max(0, start - 5), start)
         )
-        return before and end < len(tokens) and player(book.find(tokens, end))
+        return before and end < len(tokens) and player(self._names.find(tokens, end))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from commentary_llm.cue.facts import Facts
+from commentary_llm.cue.facts.keys import Key
 from commentary_llm.language.en.gate.lexicon import Claim
 from commentary_llm.language.en.gate.numbers import NumberClaim
-from commentary_llm.language.en.names import Key
 
 _PREPOSITIONS = frozenset(
     [

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from itertools import product
+from pathlib import Path
+
+from commentary_llm.cue.facts import Condition
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.personas import PERSONAS
 
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)\}")
+# Moods of a line's excitement (see `writer`), and the personas that have lines of their own.
+STYLES = frozenset({"hot", "calm", *PERSONAS})
 _FILES = ("goals.txt", "chances.txt", "restarts.txt", "moments.txt", "play.txt")
 
 
@@ -28,10 +34,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Section:
-    """Lines that share a condition. `styles` are the `@…` terms, the rest is for `Facts.holds`."""
+    """Lines that share a condition. `styles` are the `@…` terms beside it."""
 
     name: str
-    condition: str
+    condition: Condition
     styles: frozenset[str]
     forms: tuple[Form, ...]
 
@@ -43,20 +49,21 @@ class Section:
 @lru_cache(maxsize=1)
 def sections() -> tuple[Section, ...]:
     """All bundled sections, read once."""
-    return tuple(section for name in _FILES for section in read_sections(files(__package__) / name))
+    return tuple(section for name in _FILES for section in read_sections(Path(__file__).parent / name, STYLES))
 
 
-def read_sections(file: Traversable) -> list[Section]:
-    """The sections of one file, in its order."""
+def read_sections(file: Path, styles: Set[str]) -> list[Section]:
+    """The sections of one file, in its order. Raises ConfigError, with the line, for an unknown flag or style."""
     found: list[Section] = []
     head: re.Match[str] | None = None
+    where = ""
     lines: list[str] = []
 
     def close() -> None:
         if head is not None:
-            found.append(_section(head, lines))
+            found.append(_section(head, lines, styles, where))
 
-    for raw in file.read_text(encoding="utf-8").splitlines():
+    for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -66,12 +73,12 @@ def read_sections(file: Traversable) -> list[Section]:
             lines.append(line)
             continue
         close()
-        head, lines = match, []
+        head, lines, where = match, [], f"{file.name}:{number}"
     close()
     return found
 
 
-def _section(head: re.Match[str], lines: list[str]) -> Section:
+def _section(head: re.Match[str], lines: list[str], known: Set[str], where: str) -> Section:
     terms = head["condition"].split()
     name = head["name"]
     forms: list[Form] = []
@@ -80,12 +87,11 @@ def _section(head: re.Match[str], lines: list[str]) -> Section:
         # A line with many alternatives is still one line: it shares its weight among them.
         weight = int(head["weight"]) / len(texts)
         forms.extend(Form(text, line, name, weight, frozenset(_SLOT.findall(text))) for text in texts)
-    return Section(
-        name,
-        " ".join(term for term in terms if not term.startswith("@")),
-        frozenset(term[1:] for term in terms if term.startswith("@")),
-        tuple(forms),
-    )
+    styles = frozenset(term[1:] for term in terms if term.startswith("@"))
+    if unknown := styles - known:
+        raise ConfigError(f"{where}: style @{min(unknown)} is not one of {', '.join(sorted(known))}")
+    condition = Condition.parse(" ".join(term for term in terms if not term.startswith("@")), where)
+    return Section(name, condition, styles, tuple(forms))
 
 
 def _expand(line: str) -> list[str]:

@@ -6,7 +6,7 @@ import random
 
 from commentary_llm.cue.cue import Cue
 from commentary_llm.cue.facts import Facts, minute_of
-from commentary_llm.language.en.names import called, name_book
+from commentary_llm.language.en.names import NameBook, called
 from commentary_llm.match import EventType, MatchState
 
 _SMALL = ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -17,10 +17,10 @@ def number_word(value: int) -> str:
     return _SMALL[value] if 0 <= value < len(_SMALL) else str(value)
 
 
-def fill_slots(cue: Cue, facts: Facts, rng: random.Random) -> dict[str, str]:
+def fill_slots(cue: Cue, facts: Facts, names: NameBook, rng: random.Random) -> dict[str, str]:
     """Slot -> text. A slot that has no true value here is absent. `rng` picks among equal phrasings."""
     event, state = cue.event, cue.state
-    short = name_book(state.info).surnames
+    short = names.surnames
     slots: dict[str, str] = {}
     people = {
         "p": event.player,

@@ -6,16 +6,18 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from commentary_llm.cue.choice import repeats_opener
 from commentary_llm.cue.cue import Cue
-from commentary_llm.cue.facts import Facts, facts_of, match_seconds
-from commentary_llm.language.en.choice import repeats_opener
-from commentary_llm.language.en.clauses import ClauseSplitter
+from commentary_llm.cue.facts import match_seconds
+from commentary_llm.cue.history import LineHistory
+from commentary_llm.language.en.clauses import EnglishSplitter
 from commentary_llm.language.en.describe import describe
 from commentary_llm.language.en.gate import FactGate
-from commentary_llm.language.en.history import LineHistory
-from commentary_llm.language.en.personas import Persona, persona
+from commentary_llm.language.en.names import NameBook
+from commentary_llm.language.en.personas import Persona, persona_called
 from commentary_llm.language.en.templates.grammar import Form, Section, sections
 from commentary_llm.language.en.templates.slots import fill_slots
+from commentary_llm.language.en.text_rules import ENGLISH_RULES
 
 _GOES_ON = ";:—–-"  # a clause ends with these in the middle of a sentence
 _HOT, _CALM = 0.6, 0.45
@@ -39,11 +41,14 @@ class TemplateWriter:
     was really said. Choice is a function of `seed`, the event id and what was written before.
     """
 
-    def __init__(self, history: LineHistory, speaker: Persona | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, names: NameBook, gate: FactGate, history: LineHistory, speaker: Persona | None = None, seed: int = 0
+    ) -> None:
+        self._names = names
+        self._gate = gate
         self._history = history
-        self._persona = speaker or persona("neutral")
+        self._persona = speaker or persona_called("neutral")
         self._seed = seed
-        self._gate = FactGate()
         self._used_at: dict[str, float] = {}
 
     def write(self, cue: Cue, opener: str = "") -> str:
@@ -63,7 +68,7 @@ class TemplateWriter:
             for form in filter(None, (line.form, line.tail)):
                 self._used_at[form.pattern] = now_s
             return text
-        return "" if opener else describe(cue.event, cue.state)
+        return "" if opener else describe(cue.facts)
 
     def _said(self, text: str, opener: str, now_s: float) -> bool:
         return any(self._history.said_whole(line, now_s) for line in {text, f"{opener} {text}".strip()})
@@ -71,9 +76,8 @@ class TemplateWriter:
     def lines(self, cue: Cue) -> Iterator[TemplateLine]:
         """All lines that fit the cue, best first; each form once."""
         rng = random.Random(f"{self._seed}:{cue.event.event_id}")
-        facts = facts_of(cue.event, cue.state)
-        slots = fill_slots(cue, facts, rng)
-        fitting = [section for section in sections() if self._fits(section, facts, cue)]
+        slots = fill_slots(cue, cue.facts, self._names, rng)
+        fitting = [section for section in sections() if self._fits(section, cue)]
         tails = [form for section in fitting if section.is_tail for form in section.forms]
         bodies = [form for section in fitting if not section.is_tail for form in section.forms]
         now_s = match_seconds(cue.event)
@@ -88,14 +92,14 @@ class TemplateWriter:
             else:
                 yield TemplateLine(f"{text} {self._finish(tail.text.format_map(slots))}", form, tail)
 
-    def _fits(self, section: Section, facts: Facts, cue: Cue) -> bool:
+    def _fits(self, section: Section, cue: Cue) -> bool:
         excitement = cue.excitement * self._persona.excitement
         styles = {self._persona.name}
         if excitement >= _HOT:
             styles.add("hot")
         if excitement <= _CALM:
             styles.add("calm")
-        return section.styles <= styles and facts.holds(section.condition)
+        return section.styles <= styles and cue.facts.holds(section.condition)
 
     def _rank(self, forms: list[Form], rng: random.Random, now_s: float) -> list[Form]:
         """Weighted random order (Efraimidis and Spirakis 2006); forms used long ago or never come first."""
@@ -135,12 +139,12 @@ def _rest(text: str, opener: str) -> str:
     """The sentences of `text` that say no word of `opener` again."""
     if not opener:
         return text
-    splitter = ClauseSplitter(min_comma_words=99)
+    splitter = EnglishSplitter(min_comma_words=99)
     sentences: list[str] = []
     for clause in [*splitter.push(text), *splitter.flush()]:
         if sentences and sentences[-1][-1] in _GOES_ON:
             sentences[-1] += " " + clause
         else:
             sentences.append(clause)
-    kept = " ".join(sentence for sentence in sentences if not repeats_opener(sentence, opener))
+    kept = " ".join(sentence for sentence in sentences if not repeats_opener(sentence, opener, ENGLISH_RULES))
     return kept[:1].upper() + kept[1:]
