@@ -122,8 +122,10 @@ class Mixer:
         duration_s: float,
         background: Background | None = None,
         progress: Callable[[float], None] | None = None,
+        *,
+        title: str = "",
     ) -> MixReport:
-        """Writes `duration_s` of mix as 16-bit WAV at -23 LUFS, true peak at most -1 dBTP.
+        """Writes `duration_s` of mix as 16-bit WAV at -23 LUFS, true peak at most -1 dBTP, tagged with `title`.
 
         The file appears when it is complete; if the last pass is interrupted, what it has written is a valid file.
         `progress` is told the share done, 0 to 1. A background of another rate is resampled. Raises OutputError.
@@ -148,7 +150,7 @@ class Mixer:
             loudness = meter.integrated_lufs()
             gain_db = TARGET_LUFS - loudness if math.isfinite(loudness) else 0.0
             for _ in range(_MAX_PASSES):
-                written = self._master(mixed, gain_db, path, total, report)
+                written = self._master(mixed, gain_db, path, title, total, report)
                 missing_db = TARGET_LUFS - written.integrated_lufs
                 if not math.isfinite(missing_db) or abs(missing_db) <= _TOLERANCE_LU:
                     break
@@ -156,10 +158,10 @@ class Mixer:
             return written
 
     def _master(
-        self, mixed: IO[bytes], gain_db: float, path: Path, total: int, report: Callable[[float], None]
+        self, mixed: IO[bytes], gain_db: float, path: Path, title: str, total: int, report: Callable[[float], None]
     ) -> MixReport:
         meter, peak, done = LoudnessMeter(self.sample_rate_hz), 0.0, 0
-        with WavWriter(path, self.sample_rate_hz) as writer:
+        with WavWriter(path, self.sample_rate_hz, title) as writer:
             for block in self._mastered(mixed, gain_db):
                 writer.write(block)
                 meter.push(block)

@@ -83,7 +83,7 @@ class ReplayPlan:
     audio: Path | None  # a recording given by the user
     synthetic: bool  # the built-in match: hears a stadium track made for it
     out: Path
-    full_timeline: bool
+    setting: SinkSetting
     sinks: tuple[Sink, ...]  # beside the files in `out`
     config: EngineConfig
 
@@ -119,7 +119,7 @@ def plan_replay(settings: Settings) -> ReplayPlan:
         audio=args.audio,
         synthetic=synthetic,
         out=args.out,
-        full_timeline=args.full_timeline,
+        setting=setting,
         sinks=tuple(open_sink(text, setting) for text in args.sink),
         config=config,
     )
@@ -165,7 +165,7 @@ def replay_match(settings: Settings, comm: MPI.Comm | None) -> ReplayResult | No
 
     def prepare() -> tuple[ReplayPlan, MatchFiles]:
         plan = plan_replay(settings)
-        return plan, MatchFiles(plan.out, full_timeline=plan.full_timeline)
+        return plan, MatchFiles(plan.out, plan.setting)
 
     prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:

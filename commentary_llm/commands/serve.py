@@ -62,7 +62,7 @@ class ServePlan:
     audio_rate_hz: int | None
     sinks: tuple[Sink, ...]  # beside the files in `out`
     out: Path
-    full_timeline: bool
+    setting: SinkSetting
 
 
 def plan_serve(settings: Settings) -> ServePlan:
@@ -88,7 +88,7 @@ def plan_serve(settings: Settings) -> ServePlan:
         audio=args.audio,
         audio_rate_hz=args.audio_rate,
         out=args.out,
-        full_timeline=args.full_timeline,
+        setting=setting,
     )
 
 
@@ -97,7 +97,7 @@ def run_serve(settings: Settings, comm: MPI.Comm | None) -> int:
 
     def prepare() -> tuple[ServePlan, MatchFiles]:
         plan = plan_serve(settings)
-        return plan, MatchFiles(plan.out, full_timeline=plan.full_timeline)
+        return plan, MatchFiles(plan.out, plan.setting)
 
     prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr_tts.audio.mixer import MixReport
 from commentary_llm.ends.contract import Sink
+from commentary_llm.ends.registry import SinkSetting
 from commentary_llm.ends.sinks.journal_entry import JournalFile
 from commentary_llm.ends.sinks.vtt_entry import VttFile
 from commentary_llm.ends.sinks.wav_entry import WavFile
@@ -22,16 +23,16 @@ class MatchFiles:
     three are valid files of what was said.
     """
 
-    def __init__(self, folder: Path, *, full_timeline: bool) -> None:
+    def __init__(self, folder: Path, setting: SinkSetting) -> None:
         """Makes `folder`. Raises OutputError if that or the journal cannot be written."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the output folder {folder}: {error.strerror}") from error
         self.folder = folder
-        self._journal = JournalFile(folder / JOURNAL, full_timeline=full_timeline)
-        self._captions = VttFile(folder / CAPTIONS, full_timeline=full_timeline)
-        self._sound = WavFile(folder / SOUND, full_timeline=full_timeline)
+        self._journal = JournalFile(folder / JOURNAL, setting)
+        self._captions = VttFile(folder / CAPTIONS, setting)
+        self._sound = WavFile(folder / SOUND, setting)
 
     @property
     def sinks(self) -> list[Sink]:

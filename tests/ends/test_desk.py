@@ -112,6 +112,11 @@ def test_a_duplicate_is_told_and_the_first_sender_still_gets_the_record(desk: De
     assert [(moment.time_s, moment.excitement) for moment in desk.desk.moments] == [(12.5, 1.0)]
 
 
+def test_a_line_may_name_its_match(desk: Desk) -> None:
+    told = desk.take(GOAL[:-1] + b', "match_id": "small"}')
+    assert told == {"match_id": "small", "line": 1, "event_id": "g1", "status": "accepted"}
+
+
 def test_an_event_without_words_is_accepted_and_said_to_be_silent(desk: Desk) -> None:
     told = desk.take(b'{"type": "throw_in", "clock": "5:10", "team": "h"}', 7)
     silent = {"status": "accepted", "silent": "routine"}
@@ -127,6 +132,7 @@ def test_an_event_without_words_is_accepted_and_said_to_be_silent(desk: Desk) ->
         (b'{"type": "match", "id": "another"}', "line 3: field id: the match 'another', but this is match 'small'"),
         (b"[1, 2]", "line 3: a JSON list"),
         (b"\xff\xfe", "line 3: not UTF-8 text"),
+        (GOAL[:-1] + b', "match_id": "other"}', "line 3: event 'g1' is of match 'other', but this is match 'small'"),
         (TOO_LONG, "line 3: longer than 65536 bytes"),
         (b'{"type": "goal", "clock": "23", "team": "h", "player": "h4", "score": {"home": 5, "away": 0}}', "line 3: "),
     ],

@@ -27,6 +27,7 @@ from commentary_llm.ends.contract import (
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import MatchFiles
+from commentary_llm.ends.registry import SinkSetting
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.session.events import (
@@ -198,7 +199,7 @@ def test_what_is_played_goes_to_those_who_want_it_and_names_its_hand_over(loop: 
 
 def test_files_of_a_match_are_on_one_timeline_and_hold_no_speech_meanwhile(loop: EndsLoop, tmp_path: Path) -> None:
     """Defect: all speech stayed in memory until the end."""
-    files = MatchFiles(tmp_path, full_timeline=False)
+    files = MatchFiles(tmp_path, SinkSetting("small"))
     ends, events, complaints = started(loop, *files.sinks)
     alive = []
     for number in range(40):
@@ -228,7 +229,7 @@ def test_files_of_a_match_are_on_one_timeline_and_hold_no_speech_meanwhile(loop:
 
 
 def test_a_full_disk_costs_the_sound_alone(loop: EndsLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = MatchFiles(tmp_path, full_timeline=True)
+    files = MatchFiles(tmp_path, SinkSetting("small", full_timeline=True))
     ends, events, complaints = started(loop, *files.sinks)
 
     def full(mixer: object, file: object, samples: np.ndarray) -> None:

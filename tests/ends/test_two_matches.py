@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scripted_engine import scripted_station
 from session_fakes import RATE, WORD_S
+from soundfile import SoundFile
 
 from commentary_llm.ends.contract import Closing, Ending, Opening
 from commentary_llm.ends.desk import Answers, EventDesk
@@ -72,7 +73,7 @@ class Running:
         config = MatchConfig(info=info, candidates=2)
         self.clock, self.session = clock, station.open(config, clock=clock, wait_for_openers=True)
         setting = SinkSetting(info.id)
-        self.files = MatchFiles(folder / "out", full_timeline=False)
+        self.files = MatchFiles(folder / "out", setting)
         answers = Answers(info.id)
         live = [open_sink(f"{name}:{folder / name}", setting) for name in ("pcm", "captions")]
         self.complaints: list[str] = []
@@ -165,6 +166,10 @@ def test_two_matches_share_the_loop_and_nothing_else(
         assert not match.complaints
         assert not words_of(other.info) & set(re.findall(r"\w+", match.everything()))
         assert {line["match_id"] for line in [*match.captions(), *match.answered]} == {match.info.id}
+        assert {record.match_id for record in match.files.records} == {match.info.id}
+        out = match.folder / "out"
+        assert f"(match {match.info.id})" in (out / "captions.vtt").read_text(encoding="utf-8").splitlines()[2]
+        assert SoundFile(out / "commentary.wav").title.endswith(f"(match {match.info.id})")
         assert [line["type"] for line in match.captions()][-1] == "end"
         assert np.abs(np.frombuffer(bytes(match.speech), "<i2").astype(int)).max() > 1000
     assert [record.event_id for record in first.files.records] == ["g10", "g20"]

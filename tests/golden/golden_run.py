@@ -29,6 +29,7 @@ from commentary_llm.ends.desk import Answers, EventDesk
 from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ends.outputs import CAPTIONS, SOUND, MatchFiles
+from commentary_llm.ends.registry import SinkSetting
 from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
@@ -79,7 +80,7 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     times = StreamTimes.lay_out(list(recording.events))
     stepped = SteppedTime()
     clock = StreamClock(monotonic=stepped)
-    files, heard, answers = MatchFiles(folder, full_timeline=False), Heard(), Answers(recording.info.id)
+    files, heard, answers = MatchFiles(folder, SinkSetting(recording.info.id)), Heard(), Answers(recording.info.id)
     complaints: list[str] = []
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SINKS
+from commentary_llm.ends.registry import SINKS, SinkSetting
 from commentary_llm.ground.errors import OutputError
 from commentary_llm.ground.files import write_text_atomically
 from commentary_llm.session.events import CueEnded, SegmentHeard, WhenFull
@@ -26,11 +26,11 @@ class JournalFile:
     capacity = _EVENTS_WAITING
     when_full = WhenFull.END
 
-    def __init__(self, path: Path, *, full_timeline: bool) -> None:
+    def __init__(self, path: Path, setting: SinkSetting) -> None:
         """Makes the file, empty. Raises OutputError."""
         self.name = path.name
         self._path = path
-        self._layout = GrowingLayout(full=full_timeline)
+        self._layout = GrowingLayout(full=setting.full_timeline)
         self.records: list[CueRecord] = []  # by stream time; filled by `finish`
         try:
             self._file = path.open("w", encoding="utf-8")
@@ -72,4 +72,4 @@ def _placed(record: CueRecord, sound_s: Callable[[float], float]) -> CueRecord:
     return record.model_copy(update=times)
 
 
-SINKS.register("journal", lambda target, setting: JournalFile(Path(target), full_timeline=setting.full_timeline))
+SINKS.register("journal", lambda target, setting: JournalFile(Path(target), setting))

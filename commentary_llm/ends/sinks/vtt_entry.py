@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SINKS
+from commentary_llm.ends.registry import SINKS, SinkSetting
 from commentary_llm.ends.vtt import write_vtt
 from commentary_llm.session.events import CueEnded, SegmentHeard, WhenFull
 
@@ -27,10 +27,10 @@ class VttFile:
     capacity = _EVENTS_WAITING
     when_full = WhenFull.END
 
-    def __init__(self, path: Path, *, full_timeline: bool) -> None:
+    def __init__(self, path: Path, setting: SinkSetting) -> None:
         self.name = path.name
-        self._path = path
-        self._layout = GrowingLayout(full=full_timeline)
+        self._path, self._match_id = path, setting.match_id
+        self._layout = GrowingLayout(full=setting.full_timeline)
         self._lines: list[_Line] = []
 
     def start(self, opening: Opening) -> None:
@@ -50,7 +50,7 @@ class VttFile:
     def finish(self, ending: Ending) -> None:
         sound_s = self._layout.layout(ending.stream_end_s).sound_s
         placed = [_Line(round(sound_s(start), 3), round(sound_s(end), 3), text) for start, end, text in self._lines]
-        write_vtt(placed, self._path, title=ending.title)
+        write_vtt(placed, self._path, title=f"{ending.title} (match {self._match_id})")
 
 
-SINKS.register("vtt", lambda target, setting: VttFile(Path(target), full_timeline=setting.full_timeline))
+SINKS.register("vtt", lambda target, setting: VttFile(Path(target), setting))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asr_tts.audio.background import Splice, SplicedBackground
 from commentary_llm.ends.contract import Closing, Ending, EndsEvent, Opening
 from commentary_llm.ends.layout import GrowingLayout
-from commentary_llm.ends.registry import SINKS
+from commentary_llm.ends.registry import SINKS, SinkSetting
 from commentary_llm.session.events import SegmentHeard, WhenFull
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ class WavFile:
     capacity = _EVENTS_WAITING
     when_full = WhenFull.END
 
-    def __init__(self, path: Path, *, full_timeline: bool) -> None:
+    def __init__(self, path: Path, setting: SinkSetting) -> None:
         """Raises OutputError when nothing can be written beside `path`."""
         from asr_tts.audio.mixer import Mixer  # here: a second of filter design, and sinks are listed without it
 
         self.name = path.name
-        self._path = path
-        self._layout = GrowingLayout(full=full_timeline)
+        self._path, self._match_id = path, setting.match_id
+        self._layout = GrowingLayout(full=setting.full_timeline)
         self._mixer = Mixer(temporary_folder=path.parent)
         self.report: MixReport | None = None  # of the mix, once finished
 
@@ -55,7 +55,8 @@ class WavFile:
             splices = [Splice(s.stream_start_s, s.sound_start_s, s.stream_end_s - s.stream_start_s) for s in spans]
             bed = SplicedBackground(ending.background, splices)
         with self._mixer:
-            self.report = self._mixer.write(self._path, layout.duration_s, bed, ending.progress)
+            title = f"{ending.title} (match {self._match_id})"
+            self.report = self._mixer.write(self._path, layout.duration_s, bed, ending.progress, title=title)
 
 
-SINKS.register("wav", lambda target, setting: WavFile(Path(target), full_timeline=setting.full_timeline))
+SINKS.register("wav", lambda target, setting: WavFile(Path(target), setting))
