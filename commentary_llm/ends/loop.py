@@ -1,6 +1,7 @@
 """The asyncio loop on which all sources and sinks of all matches run, on the one thread that ends make.
 
-(Live stadium sound is the exception: PyAV reads by blocking, so that each `StadiumSound` has a thread of its own.)
+(Stadium sound is the exception: PyAV reads by blocking, so that each `StadiumSound` and each `RecordedHearing` has a
+thread of its own.)
 """
 
 from __future__ import annotations

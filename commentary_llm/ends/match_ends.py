@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _CLAUSES_WAITING = 1000
 _EVENTS_A_TURN = 16  # then other matches have theirs: a clause takes a sound file some milliseconds
-_CLOSE_S = 30.0
+_STOP_S = 10.0  # for a sink; those that wait for a reader take two seconds
 
 
 class MatchEnds:
@@ -64,8 +65,8 @@ class MatchEnds:
         self._loop.call(self._stop_player)
 
     def close(self, closing: Closing) -> None:
-        """Gives the sinks what still waits for them and stops them, within some seconds."""
-        self._loop.run(self._close(closing), _CLOSE_S)
+        """Gives the sinks what still waits for them and stops them, within some seconds each."""
+        self._loop.run(self._close(closing))
 
     def finish(self, ending: Ending) -> None:
         """Completes the files, in the order of the sinks; takes a while.
@@ -124,9 +125,13 @@ class MatchEnds:
         for queue in self._queues:
             queue.empty()
             queue.leave()
+        if self._player is not None:
+            closing.figures["late_s"] = round(self._player.late_s, 2)
         for out in self._outs:
             try:
-                await out.sink.stop(closing)
+                await asyncio.wait_for(out.sink.stop(closing), _STOP_S)
+            except asyncio.TimeoutError:
+                out.fail(OutputError(f"{out.sink.name}: did not stop within {_STOP_S:g} s"))
             except CommentaryError as error:
                 out.fail(error)
             except Exception as error:

@@ -27,7 +27,7 @@ DELAY_S = 0.03
 class OnAir:
     """Plays each segment when its time comes. Runs on the ends' loop, which calls `tick` every `BLOCK_S`.
 
-    A segment that is decoded more slowly than it is played leaves silence (`late_samples`) and goes on where it was.
+    A segment that is decoded more slowly than it is played leaves silence (`late_s`) and goes on where it was.
     """
 
     def __init__(
@@ -43,7 +43,12 @@ class OnAir:
         self._played = 0  # samples of the stream given out
         self._begin_s = clock.now_s() - DELAY_S
         self._handed_over = ""  # the last cue of which a sample could be heard
-        self.late_samples = 0
+        self._late = 0  # samples
+
+    @property
+    def late_s(self) -> float:
+        """Seconds of silence within clauses, because their sound was not there in time."""
+        return self._late / self._rate
 
     def place(self, segment: Segment) -> None:
         """Takes up a segment; it may still move, grow and be cut."""
@@ -92,7 +97,7 @@ class OnAir:
                 self._publish(ClauseOffAir(self._match_id, segment, self._now_s(done)))
                 self._current = None
             elif done < count:
-                self.late_samples += count - done
+                self._late += count - done
                 break
         self._played += count
         return samples

@@ -12,23 +12,22 @@ import select
 import stat
 from collections import deque
 from pathlib import Path
-from typing import Literal
 
 from commentary_llm.ends.descriptors import own_descriptor
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.session.events import WhenFull
 
 log = logging.getLogger(__name__)
 
 # A pipe reported writable takes PIPE_BUF bytes without blocking (POSIX), so that even a blocking pipe cannot hold us.
 _PIECE_BYTES = select.PIPE_BUF
-WhenFull = Literal["drop oldest", "drop all"]
 
 
 class Outlet:
     """Writes blocks of bytes on the ends' loop, with at most `capacity` blocks waiting.
 
-    A block that finds no room makes the oldest go, or all of them ("drop all": a listener who was away goes on with
-    what is heard now). A FIFO may have no reader yet, or lose it and get another: what is put meanwhile is dropped, and
+    A block that finds no room makes the oldest go, or all of them (a listener who was away goes on with what is heard
+    now). A FIFO may have no reader yet, or lose it and get another: what is put meanwhile is dropped, and
     a new reader begins with a whole block. All drops are counted. Opened anywhere, used on the loop alone.
     """
 
@@ -37,8 +36,8 @@ class Outlet:
     ) -> None:
         """`target`: a path, "-" for standard output, or an open file descriptor (closed at the end).
 
-        `what` names the stream in messages. `pipe_bytes`: how much the system may hold back for a slow reader of a
-        pipe. Raises OutputError when a path cannot be written to.
+        `what` names the stream in messages. `when_full`: DROP_OLDEST or DROP_ALL. `pipe_bytes`: how much the system
+        may hold back for a slow reader of a pipe. Raises OutputError when a path cannot be written to.
         """
         self._target = target
         self.what = what
@@ -63,7 +62,7 @@ class Outlet:
             self.dropped_blocks += 1
             return
         if len(self._blocks) >= self._capacity:
-            gone = len(self._blocks) if self._when_full == "drop all" else 1
+            gone = len(self._blocks) if self._when_full is WhenFull.DROP_ALL else 1
             self.dropped_blocks += gone
             for _ in range(gone):
                 self._blocks.popleft()

@@ -107,6 +107,7 @@ def test_events_from_standard_input_speech_into_a_fifo(teams: Path, tmp_path: Pa
     assert "line 5: field player: unknown player 'Nobody'" in live.said
     end = live.of("end")[0]
     assert live.lines[-1] is end
+    assert {line["match_id"] for line in live.lines} == {"small"}
     assert (end["accepted"], end["duplicate"], end["refused"], end["error"]) == (3, 1, 2, None)
     records = records_in(out)
     assert "Hart" in records["g"].text
@@ -132,6 +133,7 @@ def test_trackers_over_tcp_and_a_stop_by_sigterm_in_mid_sentence(teams: Path, tm
             told = [json.loads(answers.readline()) for _ in range(4)]
             assert [answer["status"] for answer in told] == ["accepted", "refused", "refused", "duplicate"]
             assert [answer["line"] for answer in told] == [1, 2, 3, 4]
+            assert {answer["match_id"] for answer in told} == {"small"}
             spoken = json.loads(answers.readline())
             assert (spoken["line"], spoken["status"]) == (1, "spoken")
             assert "Hart" in spoken["record"]["text"]

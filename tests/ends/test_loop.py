@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from commentary_llm import ends
 from commentary_llm.ends.loop import BLOCK_S, EndsLoop
 
 
@@ -62,3 +64,9 @@ def test_closing_cancels_what_runs_and_later_posts_are_ignored() -> None:
     assert ended.is_set()
     loop.post(lambda: None)
     loop.close()
+
+
+def test_ends_make_threads_for_the_loop_and_for_readers_alone() -> None:
+    """The loop, and a reader for each sound that PyAV reads by blocking; rule 8 of the house."""
+    made = [path.name for path in Path(ends.__file__).parent.rglob("*.py") if "Thread(" in path.read_text("utf-8")]
+    assert sorted(made) == ["loop.py", "recorded_hearing.py", "stadium_sound.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import threading
@@ -176,6 +177,19 @@ def test_a_sink_that_must_be_whole_fails_when_it_falls_too_far_behind(loop: Ends
     assert "3 events were waiting" in complaints[0]
     assert ends.error is not None
     assert [event.record.event_id for event in lenient.taken] == ["7", "8", "9"]  # type: ignore[union-attr]
+
+
+def test_a_sink_that_does_not_stop_is_left_behind(loop: EndsLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck(Gathering):
+        async def stop(self, closing: Closing) -> None:
+            await asyncio.sleep(1000)
+
+    monkeypatch.setattr("commentary_llm.ends.match_ends._STOP_S", 0.05)
+    other = Gathering()
+    ends, _, complaints = started(loop, Stuck(), other)
+    ends.close(Closing())
+    assert "did not stop" in complaints[0]
+    assert other.stopped
 
 
 def test_what_is_played_goes_to_those_who_want_it_and_names_its_hand_over(loop: EndsLoop) -> None:

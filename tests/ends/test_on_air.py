@@ -105,7 +105,7 @@ def test_speech_decoded_too_slowly_leaves_a_gap_and_loses_nothing() -> None:
     samples = player.heard.samples()
     assert (samples == 8191).sum() == 100
     assert (samples == 16383).sum() == 100
-    assert player.on_air.late_samples == 200
+    assert player.on_air.late_s == 0.2
     assert player.heard.told == [("began", "slow", 0.0), ("ended", "slow", 0.4)]
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from commentary_llm.ends.loop import EndsLoop
-from commentary_llm.ends.outlet import Outlet, WhenFull
+from commentary_llm.ends.outlet import Outlet
 from commentary_llm.ground.errors import OutputError
+from commentary_llm.session.events import WhenFull
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
@@ -62,12 +63,12 @@ class OnLoop:
 
 
 def speech(loop: EndsLoop, target: str | int, capacity: int = 50) -> OnLoop:
-    return OnLoop(loop, target, capacity, "drop all", pipe_bytes=4096)
+    return OnLoop(loop, target, capacity, WhenFull.DROP_ALL, pipe_bytes=4096)
 
 
 def test_a_file_gets_everything(tmp_path: Path, loop: EndsLoop) -> None:
     path = tmp_path / "a b.pcm"
-    outlet = OnLoop(loop, str(path), 100, "drop oldest")
+    outlet = OnLoop(loop, str(path), 100, WhenFull.DROP_OLDEST)
     for i in range(100):
         outlet.put(bytes([i]) * 10)
     outlet.close(5.0)
@@ -80,7 +81,7 @@ def test_a_file_gets_everything(tmp_path: Path, loop: EndsLoop) -> None:
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"speech to .*absent/x"):
-        Outlet(str(tmp_path / "absent" / "x"), what="speech", capacity=1, when_full="drop all")
+        Outlet(str(tmp_path / "absent" / "x"), what="speech", capacity=1, when_full=WhenFull.DROP_ALL)
 
 
 def test_an_absent_reader_costs_drops_and_a_new_one_hears_what_comes_then(fifo: Path, loop: EndsLoop) -> None:
@@ -131,7 +132,7 @@ def test_a_reader_that_stops_reading_never_makes_put_wait(fifo: Path, loop: Ends
 
 def test_captions_lose_the_oldest_lines(fifo: Path, loop: EndsLoop) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    outlet = OnLoop(loop, str(fifo), 5, "drop oldest", pipe_bytes=4096)
+    outlet = OnLoop(loop, str(fifo), 5, WhenFull.DROP_OLDEST, pipe_bytes=4096)
     filler = b"x" * 4095 + b"\n"
     for _ in range(3):  # one fills the pipe, one is being written, one waits
         outlet.put(filler)
@@ -150,7 +151,7 @@ def test_captions_lose_the_oldest_lines(fifo: Path, loop: EndsLoop) -> None:
 
 def test_a_connection_that_breaks_ends_its_outlet_alone(loop: EndsLoop) -> None:
     ours, theirs = socket.socketpair()
-    outlet = OnLoop(loop, os.dup(ours.fileno()), 10, "drop oldest")
+    outlet = OnLoop(loop, os.dup(ours.fileno()), 10, WhenFull.DROP_OLDEST)
     theirs.close()
     outlet.put(b"a\n")
     wait_for(lambda: outlet.outlet.dead)
@@ -196,7 +197,7 @@ def test_standard_output_stays_blocking_for_those_who_share_it(loop: EndsLoop) -
     before = os.dup(1)
     os.dup2(shared, 1)
     try:
-        outlet = OnLoop(loop, "-", 10, "drop oldest")
+        outlet = OnLoop(loop, "-", 10, WhenFull.DROP_OLDEST)
         outlet.put(b"a line\n")
         assert os.get_blocking(1)
         outlet.close(1.0)

@@ -4,7 +4,8 @@
     {"type": "caption", "event_id": "e7", "text": "Goal!", "start_s": 31.48}     the first sample of a clause
     {"type": "caption_end", "event_id": "e7", "end_s": 32.2, "cut_off": false}   its end; a cut brings it early
     {"type": "cue", "record": {…}}                                               the whole cue: see `CueRecord`
-    {"type": "end", "accepted": …, "refused": …, "pcm_dropped_s": …, …}          the last line
+    {"type": "end", "accepted": …, "refused": …, "pcm_dropped_s": …, …}          the last line; "late_s": silence
+                                                                                 where sound was not there in time
 
 Every line has the match's id. The first one says what the PCM stream beside it is. Times are stream seconds: 0 is when
 the program began to load, "ready" when the engine could take events.
@@ -35,7 +36,7 @@ class CaptionLines:
     def __init__(self, target: str, match_id: str) -> None:
         """`target`: a file or FIFO, or "-" for standard output. Raises OutputError."""
         self._match_id = match_id
-        self._outlet = Outlet(target, what=self.name, capacity=_LINES, when_full="drop oldest")
+        self._outlet = Outlet(target, what=self.name, capacity=self.capacity, when_full=self.when_full)
 
     def start(self, opening: Opening) -> None:
         self._write(

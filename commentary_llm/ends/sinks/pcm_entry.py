@@ -23,7 +23,9 @@ class PcmStream:
 
     def __init__(self, target: str) -> None:
         """`target`: a file or FIFO, or "-" for standard output. Raises OutputError."""
-        self._outlet = Outlet(target, what=self.name, capacity=_BLOCKS, when_full="drop all", pipe_bytes=_PIPE_BYTES)
+        self._outlet = Outlet(
+            target, what=self.name, capacity=_BLOCKS, when_full=self.when_full, pipe_bytes=_PIPE_BYTES
+        )
 
     def start(self, opening: Opening) -> None:
         pass
