@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         message = f"the package {error.name} is missing; install it with pip and start again"
         code = ExitCode.FAILED
+    except KeyboardInterrupt:
+        message, code = "interrupted; nothing was published", ExitCode.INTERRUPTED
     if comm is None or comm.Get_rank() == 0:  # the others fail with it, and their words would only be its echo
         print(f"error: {message}", file=sys.stderr, flush=True)
         if comm is not None and comm.Get_size() > 1 and code != ExitCode.BAD_INPUT:

@@ -25,6 +25,7 @@ def batching_gain(
     that of the second way against the first in the same turn.
     """
     prefixes = [prompt_of(generator.count_tokens, _CACHED, 7000 + match) + "\n" for match in range(matches)]
+    _cues_per_s(generator, prefixes, 1, 1, 0.0)  # each match's prefix is in the cache, as far as there is room
     turns = [
         (
             _cues_per_s(generator, prefixes, 1, candidates, seconds / _TURNS),
@@ -44,7 +45,7 @@ def batching_gain(
 
 
 def _cues_per_s(generator: Generator, prefixes: list[str], lines: int, candidates: int, seconds: float) -> float:
-    """Finished lines a second with `lines` in flight, of one match after the other."""
+    """Finished lines a second with `lines` in flight, of one match after the other; at least one line of each."""
     numbers = itertools.count()
 
     def submit() -> GenerationHandle:
@@ -53,11 +54,9 @@ def _cues_per_s(generator: Generator, prefixes: list[str], lines: int, candidate
         sampling = SamplingParams(_OUT, temperature=0.9, top_p=0.95, seed=number, candidates=candidates)
         return generator.submit(GenerationRequest(prefixes[number % len(prefixes)], text, sampling))
 
-    for _ in prefixes:  # each match's prefix is in the cache, as far as there is room
-        submit().result(_WAIT_S)
     flight: deque[GenerationHandle] = deque()
     finished, started = 0, perf_counter()
-    while perf_counter() - started < seconds:
+    while finished < len(prefixes) or perf_counter() - started < seconds:
         while len(flight) < lines:
             flight.append(submit())
         flight.popleft().result(_WAIT_S)

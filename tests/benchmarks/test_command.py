@@ -54,6 +54,15 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "the package no_such_package is missing" in capsys.readouterr().err
 
 
+def test_an_interrupted_run_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(args: Namespace, comm: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "find", lambda name: registry.Benchmark("", lambda parser: None, interrupted))
+    assert main(["anything", "--ranks", "1"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
 def test_missing_mpirun_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda program, path: None if program == "mpirun" else program)
     with pytest.raises(ConfigError, match="install the package openmpi"):

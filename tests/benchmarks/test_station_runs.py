@@ -73,7 +73,7 @@ def test_lines_are_decoded_one_at_a_time_and_several_in_a_batch() -> None:
     found = batching_gain(generator, matches=3, lines=2, candidates=5, together=2, seconds=0.05)
     assert found["gain"] > 0
     assert found["one_line_cues_per_s"] > 0
-    assert {request.sampling.candidates for request in generator.requests} == {5, 2}
+    assert {request.sampling.candidates for request in generator.requests} == {5, 2, 1}  # the first ones warm up
     assert len({request.prefix for request in generator.requests}) == 3
 
 
