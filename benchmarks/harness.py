@@ -142,11 +142,13 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def publish(results: dict[str, Any], out: Path | None) -> None:
-    """One line of JSON, the last one of the output, and into the file `out` too."""
+    """One line of JSON, the last one of the output, and into the file `out` too. Raises OutputError for the file."""
     text = json.dumps(results)
-    if out is not None:
-        write_text_atomically(out, text + "\n")
-    print(text, flush=True)
+    try:
+        if out is not None:
+            write_text_atomically(out, text + "\n")
+    finally:
+        print(text, flush=True)  # what took minutes to measure must not be lost with a full disk
 
 
 def steps(console: Console) -> Callable[[str], None]:

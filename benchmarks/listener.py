@@ -1,4 +1,4 @@
-"""A listener to one match: takes the session's events, plays in real time, and notes when what could be heard.
+"""A listener to one match: takes the session's events and the live stream, and notes when what could be heard.
 
 What it is told of a cue's sound and what it is handed are two things: the first says when a sample exists, the second
 when it is on its way to an ear.
@@ -14,11 +14,9 @@ from time import perf_counter
 import numpy as np
 
 from asr_tts.audio.levels import first_audible
-from commentary_llm.session.events import ClauseBegun, ClauseSamples, CueDecoded, CueEnded, SessionEvent
+from commentary_llm.ends.contract import AirBlock, ClauseOffAir, Closing, EndsEvent, HandedOver, Opening
+from commentary_llm.session.events import ClauseBegun, ClauseSamples, CueDecoded, CueEnded, SessionEvent, WhenFull
 from commentary_llm.session.record import CueRecord
-from commentary_llm.session.timeline import Segment
-
-_FULL_SCALE = 32767.0
 
 
 @dataclass
@@ -34,13 +32,20 @@ class Heard:
 
 
 class Listening:
-    """Notes of all cues of a match, by event id. Told by the session's threads and the player's."""
+    """Notes of all cues of a match, by event id.
+
+    A subscriber of the session, told by its threads as things happen, and a sink of the live stream.
+    """
+
+    name = "listener"
+    kinds = (AirBlock, HandedOver, ClauseOffAir)
+    capacity = 1
+    when_full = WhenFull.DROP_OLDEST
 
     def __init__(self, sample_rate_hz: int, now_s: Callable[[], float] = perf_counter) -> None:
         self.cues: dict[str, Heard] = {}
         self._rate, self._now_s = sample_rate_hz, now_s
         self._lock = threading.Lock()
-        self._on_air: str | None = None  # whose sound comes, until something of it was audible
 
     def put(self, event: SessionEvent) -> None:
         """Takes a session's event."""
@@ -60,23 +65,18 @@ class Listening:
         elif isinstance(event, CueEnded):
             self._of(event.record.event_id).record = event.record
 
-    def began(self, segment: Segment, at_s: float) -> None:
-        """The player comes to a clause: it is in the next block."""
-        cue = self._of(segment.event_id)
-        self._on_air = segment.event_id if cue.handed_s is None else None
+    def start(self, opening: Opening) -> None:
+        pass
 
-    def ended(self, segment: Segment, at_s: float) -> None:
-        """A clause has been played, or cut."""
-        self._of(segment.event_id).off_air_s = self._now_s()
+    def take(self, event: EndsEvent) -> None:
+        """Takes what the live player says; the blocks themselves are heard by nobody."""
+        if isinstance(event, HandedOver):
+            self._of(event.event_id).handed_s = event.at_perf_ns / 1e9
+        elif isinstance(event, ClauseOffAir):
+            self._of(event.segment.event_id).off_air_s = self._now_s()
 
-    def block(self, pcm: bytes) -> None:
-        """The next block of s16le mono. Between two cues the player leaves more than a block of silence."""
-        if self._on_air is None:
-            return
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / _FULL_SCALE
-        if first_audible(samples, self._rate) is not None:
-            self._of(self._on_air).handed_s = self._now_s()
-            self._on_air = None
+    async def stop(self, closing: Closing) -> None:
+        pass
 
     def _of(self, event_id: str) -> Heard:
         with self._lock:

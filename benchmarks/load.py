@@ -55,11 +55,12 @@ class LoadGenerator:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.late_s: list[float] = []  # handed in after they were due
+        self.ran_s = 0.0
         self._order = itertools.count()
         self._due: list[tuple[float, int, int, OnAirMatch, MatchEvent]] = []
         self._lock = threading.Lock()
         self._started_s: float | None = None
-        self._cpu_s = self._submitting_cpu_s = self._ran_s = 0.0
+        self._cpu_s = self._submitting_cpu_s = 0.0
 
     def add(self, number: int, match: OnAirMatch, feed: Feed) -> None:
         """Starts a match's feed: with `run`, or now if that is running."""
@@ -68,14 +69,16 @@ class LoadGenerator:
             for timed in feed.events:
                 heapq.heappush(self._due, (from_s + timed.at_s, next(self._order), number, match, timed.event))
 
-    def run(self, seconds: float, at_half: Callable[[], None] = lambda: None) -> None:
-        """Runs for `seconds`; events due later are left out. `at_half` is called once, half-way.
+    def run(
+        self, seconds: float, *, at_half: Callable[[], None] = lambda: None, done: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Runs for `seconds`, or until `done`; events due later are left out. `at_half` is called once, half-way.
 
         Raises what a session raises: a benchmark of a session that has failed would tell nothing.
         """
         cpu_s, self._started_s = time.thread_time(), perf_counter()
         half_s = seconds / 2
-        while (now_s := perf_counter() - self._started_s) < seconds:
+        while (now_s := perf_counter() - self._started_s) < seconds and not done():
             if now_s >= half_s:
                 half_s = float("inf")
                 at_half()
@@ -91,14 +94,14 @@ class LoadGenerator:
             handle = match.submit(event)
             self._submitting_cpu_s += time.thread_time() - before_s
             self.sent.append(Sent(number, event, accepted_s, handle))
-        self._ran_s = perf_counter() - self._started_s
+        self.ran_s = perf_counter() - self._started_s
         self._cpu_s = time.thread_time() - cpu_s
 
     def figures(self) -> dict[str, Any]:
         """What the generator itself took and did: shares of one core, and how late events were handed in."""
         return {
-            "cpu_share": round((self._cpu_s - self._submitting_cpu_s) / self._ran_s, 4),
-            "submit_cpu_share": round(self._submitting_cpu_s / self._ran_s, 4),
+            "cpu_share": round((self._cpu_s - self._submitting_cpu_s) / self.ran_s, 4),
+            "submit_cpu_share": round(self._submitting_cpu_s / self.ran_s, 4),
             "late": summary_ms(self.late_s),
         }
 

@@ -22,6 +22,7 @@ from benchmarks.harness import machine, print_rows, publish, steps
 from benchmarks.registry import Benchmark
 from benchmarks.settings import add_engine_options, engine_settings
 from benchmarks.station_runs import LEAST_MINUTES, StationRuns
+from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.ground.errors import CommentaryError, ConfigError
 from commentary_llm.ground.world import go_ahead
 from commentary_llm.station import Station
@@ -36,8 +37,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--opening-minutes",
         type=float,
-        default=3.0,
-        help="real time for opening one more match beside the others, 0 to leave that out (default: 3)",
+        default=10.0,
+        help="at most, for opening one more match beside the others; 0 to leave that out (default: 10)",
     )
     parser.add_argument(
         "--batching-seconds",
@@ -98,8 +99,8 @@ def run_matches(args: argparse.Namespace, comm: MPI.Comm | None) -> int:
         "counts": {},
         "batching_gain": None,
     }
-    with Station.start(config, comm=comm, progress=steps(console)) as station:
-        runs = StationRuns(station, settings.match, pids or [], console)
+    with Station.start(config, comm=comm, progress=steps(console)) as station, EndsLoop() as loop:
+        runs = StationRuns(station, loop, settings.match, pids or [], console)
         for count in args.counts:
             found = runs.measure(feeds[:count], args.minutes, args.attempts)
             results["counts"][str(count)] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -16,17 +17,21 @@ from benchmarks.figures import CueSeen, beside, figures
 from benchmarks.harness import cpu_seconds, idle_probe, inside_probe, memory_mb, thread_count
 from benchmarks.listener import Listening
 from benchmarks.load import LoadGenerator, OnAirMatch, seen
-from commentary_llm.ends.on_air import OnAir
+from commentary_llm.ends.contract import Closing, Opening
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.settings import MatchConfig, MatchSettings
 from commentary_llm.station import Station
 
+log = logging.getLogger(__name__)
+
 _DRAIN_S = 20.0  # for lines that are still being said when the feeds end
 _NOISY = 0.01  # share of late wakes of an idle process
 LEAST_MINUTES = 0.5
 _LOOK_S = 0.1
-_OWN_THREADS = ("on-air", "probe", "opening")  # names of the benchmark's own threads
+_OWN_THREADS = ("probe", "opening")  # names of the benchmark's own threads
 
 
 def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfig:
@@ -34,22 +39,19 @@ def match_config(settings: MatchSettings, feed: Feed, number: int) -> MatchConfi
     return MatchConfig(info=feed.info, **{**settings.model_dump(), "seed": settings.seed + number})
 
 
-def open_match(station: Station, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
-    """Opens a match on the station, with a listener that plays in real time."""
-    clock = StreamClock()
-    listening = Listening(station.synthesizer.sample_rate_hz)
-    player = OnAir(clock, listening, listening.block)
-    session = station.open(
-        match_config(settings, feed, number),
-        clock=clock,
-        subscribers=(listening, player),
-    )
-    player.start(station.synthesizer.sample_rate_hz)
+def open_match(station: Station, loop: EndsLoop, settings: MatchSettings, feed: Feed, number: int) -> OnAirMatch:
+    """Opens a match on the station, with a listener to its live stream."""
+    clock, rate_hz = StreamClock(), station.synthesizer.sample_rate_hz
+    listening = Listening(rate_hz)
+    ends = MatchEnds(loop, [listening], log.warning)
+    session = station.open(match_config(settings, feed, number), clock=clock, subscribers=(listening,))
+    opening = Opening(feed.info.id, f"{feed.info.home.name} v {feed.info.away.name}", rate_hz, clock.now_s())
+    ends.start(session.events, opening, clock, live=True)
 
     def close() -> None:
         session.close(drain_s=_DRAIN_S)
-        player.play_out(_DRAIN_S)
-        player.stop()
+        ends.play_out(_DRAIN_S)
+        ends.close(Closing())
 
     return OnAirMatch(session.submit, listening, close)
 
@@ -59,6 +61,7 @@ class StationRuns:
     """Runs of one station with different numbers of matches."""
 
     station: Station
+    loop: EndsLoop
     settings: MatchSettings  # of every match
     pids: Sequence[int]  # of the ranks
     console: Console
@@ -82,7 +85,9 @@ class StationRuns:
             config = match_config(self.settings, feeds[self.voiced], self.voiced)
             self.station.open(config, wait_for_openers=True).close()
             self.voiced += 1
-        matches = [open_match(self.station, self.settings, feed, number) for number, feed in enumerate(feeds)]
+        matches = [
+            open_match(self.station, self.loop, self.settings, feed, number) for number, feed in enumerate(feeds)
+        ]
         while any(self.station.openers_ready_s(feed.info.id) is None for feed in feeds):
             time.sleep(_LOOK_S)
         return matches
@@ -94,7 +99,7 @@ class StationRuns:
         self.console.print(f"{len(feeds)} at once for {minutes:g} minutes")
         cpu_s = [cpu_seconds(pid) for pid in self.pids]
         with idle_probe() as probe, inside_probe() as inside:
-            load.run(minutes * 60, lambda: threads.append(_station_threads()))
+            load.run(minutes * 60, at_half=lambda: threads.append(_station_threads()))
         used = [_rate(cpu_seconds(pid), before_s, minutes * 60) for pid, before_s in zip(self.pids, cpu_s, strict=True)]
         memory = [memory_mb(pid) for pid in self.pids]
         cues = self._close(matches, load)
@@ -110,11 +115,14 @@ class StationRuns:
         }
 
     def open_beside(self, feeds: Sequence[Feed], another: Feed, minutes: float) -> dict[str, Any]:
-        """What it does to `feeds`, on the air, that another match opens whose sound nobody has made yet."""
+        """What it does to `feeds`, on the air, that another match opens whose sound nobody has made yet.
+
+        Ends when all of that sound is there, after `minutes` at the latest.
+        """
         matches, load = self._open(feeds), LoadGenerator()
         for number, (match, feed) in enumerate(zip(matches, feeds, strict=True)):
             load.add(number, match, feed)
-        self.console.print(f"one more opens beside {len(feeds)}, {minutes:g} minutes")
+        self.console.print(f"one more opens beside {len(feeds)}, {minutes:g} minutes at most")
         stop = threading.Event()
         opened_s: list[float] = []  # asked for, may begin
         failed: list[CommentaryError] = []
@@ -124,7 +132,7 @@ class StationRuns:
                 return
             opened_s.append(perf_counter())
             try:
-                match = open_match(self.station, self.settings, another, len(feeds))
+                match = open_match(self.station, self.loop, self.settings, another, len(feeds))
             except CommentaryError as error:
                 failed.append(error)
                 return
@@ -135,21 +143,21 @@ class StationRuns:
         opening = threading.Thread(target=open_another, name="opening")
         opening.start()
         try:
-            load.run(minutes * 60)
+            load.run(minutes * 60, done=lambda: self.station.openers_ready_s(another.info.id) is not None)
         finally:
             stop.set()
             opening.join()
         if failed:
             raise failed[0]
-        ready_s = self.station.openers_ready_s(another.info.id)
-        until_s = perf_counter() if ready_s is None else opened_s[0] + ready_s
+        ended_s, ready_s = perf_counter(), self.station.openers_ready_s(another.info.id)
+        until_s = ended_s if ready_s is None else opened_s[0] + ready_s
         cues = self._close(matches, load)
         return {
             "matches_on_air": len(feeds),
             "may_begin_s": round(opened_s[1] - opened_s[0], 3),
             "openers_complete_s": None if ready_s is None else round(ready_s, 1),
             "others": beside(cues, len(feeds), opened_s[0], until_s),
-            "opened": figures([cue for cue in cues if cue.match == len(feeds)], minutes * 60 - self.quiet_s),
+            "opened": figures([cue for cue in cues if cue.match == len(feeds)], ended_s - opened_s[0]),
         }
 
     @staticmethod

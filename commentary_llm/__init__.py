@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from commentary_llm.engine import CommentaryEngine
     from commentary_llm.match import EventType, MatchEvent, MatchInfo, MatchState
-    from commentary_llm.settings import EngineConfig
+    from commentary_llm.session.session import Session
+    from commentary_llm.settings import EngineConfig, MatchConfig, StationConfig
+    from commentary_llm.station import Station
 
-__all__ = ["CommentaryEngine", "EngineConfig", "EventType", "MatchEvent", "MatchInfo", "MatchState"]
+__all__ = [
+    "CommentaryEngine",
+    "EngineConfig",
+    "EventType",
+    "MatchConfig",
+    "MatchEvent",
+    "MatchInfo",
+    "MatchState",
+    "Session",
+    "Station",
+    "StationConfig",
+]
 
 _HOME = {
     "CommentaryEngine": "commentary_llm.engine",
@@ -23,6 +36,10 @@ _HOME = {
     "MatchEvent": "commentary_llm.match",
     "MatchInfo": "commentary_llm.match",
     "MatchState": "commentary_llm.match",
+    "MatchConfig": "commentary_llm.settings",
+    "Session": "commentary_llm.session.session",
+    "Station": "commentary_llm.station",
+    "StationConfig": "commentary_llm.settings",
 }
 
 

@@ -4,8 +4,9 @@
                          ▼ sidechain    ▲
     background ──▶ level, duck ─────────┘
 
-Nothing is held whole in memory: speech waits in a temporary file until the mix is written, the mix in another until
-its loudness is known.
+A stream goes in, a stream comes out, and nothing is held whole in memory, however long the match: speech goes to a
+temporary file as it becomes final, the mix to another, block by block, until its loudness is known. What depends on the
+whole (the speech's loudness, the background's usual level, the gain) is measured when the mix is written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import soxr
 
 from asr_tts.audio.background import Background
 from asr_tts.audio.ducking import Ducker
+from asr_tts.audio.fades import faded_cut
 from asr_tts.audio.levels import gain_of
 from asr_tts.audio.limiter import TruePeakLimiter
 from asr_tts.audio.loudness import LoudnessMeter, true_peak_envelope
@@ -34,7 +36,6 @@ CEILING_DBTP = -1.0
 _TOLERANCE_LU = 0.5  # the limiter may take more loudness away than this; then the file is written again, louder
 _MAX_PASSES = 6
 _BLOCK_S = 5.0
-CUT_FADE_S = 0.015
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ class MixReport:
 
 
 class Mixer:
-    """Collects speech, then writes it over a background.
+    """Takes speech as it comes, then writes it over a background.
 
-    `write` may be called at any time, also after an interruption: it mixes what has been added so far. Use with
-    `with`, so that the temporary file goes away. Not thread-safe.
+    `add` costs little more than writing the samples to the disk. `write` may be called at any time, also after an
+    interruption: it mixes what has been added so far. Use with `with`, or `close` it, so that the temporary file goes
+    away. Not thread-safe.
     """
 
     def __init__(self, sample_rate_hz: int = 22_050, temporary_folder: Path | None = None) -> None:
@@ -71,7 +73,6 @@ class Mixer:
         self._folder = temporary_folder
         self._speech = self._temporary()
         self._placed: list[Placed] = []
-        self._speech_meter = LoudnessMeter(sample_rate_hz)
 
     def __enter__(self) -> Mixer:
         return self
@@ -107,10 +108,9 @@ class Mixer:
             samples = soxr.resample(samples, sample_rate_hz, self.sample_rate_hz)
         if not len(samples):
             return
-        samples = samples.astype("<f4")
-        self._placed.append(Placed(round(start_s * self.sample_rate_hz), self._speech_length, len(samples)))
-        self._speech_meter.push(samples)
+        # Noted once it is on the disk: should that be full, what was added before can still be mixed.
         self._store(self._speech, samples)
+        self._placed.append(Placed(round(start_s * self.sample_rate_hz), self._speech_length, len(samples)))
 
     @property
     def _speech_length(self) -> int:
@@ -122,8 +122,10 @@ class Mixer:
         duration_s: float,
         background: Background | None = None,
         progress: Callable[[float], None] | None = None,
+        *,
+        title: str = "",
     ) -> MixReport:
-        """Writes `duration_s` of mix as 16-bit WAV at -23 LUFS, true peak at most -1 dBTP.
+        """Writes `duration_s` of mix as 16-bit WAV at -23 LUFS, true peak at most -1 dBTP, tagged with `title`.
 
         The file appears when it is complete; if the last pass is interrupted, what it has written is a valid file.
         `progress` is told the share done, 0 to 1. A background of another rate is resampled. Raises OutputError.
@@ -148,7 +150,7 @@ class Mixer:
             loudness = meter.integrated_lufs()
             gain_db = TARGET_LUFS - loudness if math.isfinite(loudness) else 0.0
             for _ in range(_MAX_PASSES):
-                written = self._master(mixed, gain_db, path, total, report)
+                written = self._master(mixed, gain_db, path, title, total, report)
                 missing_db = TARGET_LUFS - written.integrated_lufs
                 if not math.isfinite(missing_db) or abs(missing_db) <= _TOLERANCE_LU:
                     break
@@ -156,10 +158,10 @@ class Mixer:
             return written
 
     def _master(
-        self, mixed: IO[bytes], gain_db: float, path: Path, total: int, report: Callable[[float], None]
+        self, mixed: IO[bytes], gain_db: float, path: Path, title: str, total: int, report: Callable[[float], None]
     ) -> MixReport:
         meter, peak, done = LoudnessMeter(self.sample_rate_hz), 0.0, 0
-        with WavWriter(path, self.sample_rate_hz) as writer:
+        with WavWriter(path, self.sample_rate_hz, title) as writer:
             for block in self._mastered(mixed, gain_db):
                 writer.write(block)
                 meter.push(block)
@@ -182,7 +184,7 @@ class Mixer:
         intervals = [
             (item.start / self.sample_rate_hz, (item.start + item.count) / self.sample_rate_hz) for item in placed
         ]
-        ducker = Ducker(background, intervals, self._speech_meter.integrated_lufs(), self.sample_rate_hz)
+        ducker = Ducker(background, intervals, self._speech_lufs(), self.sample_rate_hz)
         block = round(_BLOCK_S * self.sample_rate_hz)
         longest = max((item.count for item in placed), default=0)
         starts = np.array([item.start for item in placed])
@@ -196,6 +198,12 @@ class Mixer:
                     offset = item.offset + begin - item.start
                     mix[begin - first : end - first] += self._load(self._speech, offset, end - begin)
             yield mix
+
+    def _speech_lufs(self) -> float:
+        meter = LoudnessMeter(self.sample_rate_hz)
+        for block in self._stored_blocks(self._speech):
+            meter.push(block)
+        return meter.integrated_lufs()
 
     def _mastered(self, mixed: IO[bytes], gain_db: float) -> Iterator[np.ndarray]:
         gain = np.float32(gain_of(gain_db))
@@ -233,15 +241,3 @@ class Mixer:
     def _load(file: IO[bytes], offset: int, count: int) -> np.ndarray:
         file.seek(4 * offset)
         return np.frombuffer(file.read(4 * count), dtype="<f4")
-
-
-def faded_cut(samples: np.ndarray, sample_rate_hz: int, cut_s: float, fade_s: float = CUT_FADE_S) -> np.ndarray:
-    """The first `cut_s` of speech, its last `fade_s` faded out; speech that is shorter comes back as it is."""
-    end = max(0, round(cut_s * sample_rate_hz))
-    if end >= len(samples):
-        return samples
-    kept = samples[:end].copy()
-    fade = min(end, round(fade_s * sample_rate_hz))
-    if fade:
-        kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=kept.dtype)
-    return kept

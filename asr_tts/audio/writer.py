@@ -21,7 +21,8 @@ class WavWriter:
     the file when the disk is full or the place cannot be written to.
     """
 
-    def __init__(self, path: Path, sample_rate_hz: int) -> None:
+    def __init__(self, path: Path, sample_rate_hz: int, title: str = "") -> None:
+        """`title` goes into the file's INFO chunk."""
         self.path = path
         self._samples = 0
         self._rate = sample_rate_hz
@@ -32,6 +33,8 @@ class WavWriter:
             self._file = soundfile.SoundFile(
                 str(aside), "w", samplerate=sample_rate_hz, channels=1, format="WAV", subtype="PCM_16"
             )
+            if title:
+                self._file.title = title
         except (OSError, soundfile.LibsndfileError) as error:
             self._open.__exit__(type(error), error, error.__traceback__)
             raise OutputError(f"cannot write {path}: {error}; choose another place or free some space") from error

@@ -1,6 +1,6 @@
 """The recogniser run continuously beside live streams: one thread for any number of them.
 
-    pool = ListeningPool(recognizer)          # one for a process group
+    pool = ListeningPool(recognizer)          # one for a process group; a thread runs its `run`
     ear = pool.open(start_s=clock.now_s())    # one for each stream
     ear.push(samples)
     ear.transcript(now_s, 10.0).text
@@ -131,7 +131,7 @@ class StreamEar:
 
 
 class ListeningPool:
-    """Hears any number of streams in one thread, and always has a transcript of each ready. Thread-safe."""
+    """Hears any number of streams, and always has a transcript of each ready. Thread-safe."""
 
     def __init__(
         self, recognizer: Recognizer, *, window_s: float = 10.0, hop_s: float = 2.5, keep_s: float = 120.0
@@ -148,8 +148,7 @@ class ListeningPool:
         self.changed = threading.Condition(threading.RLock())
         self._ears: list[StreamEar] = []
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="asr-listener", daemon=True)
-        self._thread.start()
+        self._running = False
 
     def open(self, start_s: float = 0.0) -> StreamEar:
         """Hears one more stream; `start_s` is the stream time of its first sample. Raises EngineError once closed."""
@@ -167,7 +166,7 @@ class ListeningPool:
                 self._ears.remove(ear)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Closes all streams and stops the thread after the batch in progress.
+        """Closes all streams and lets `run` return after the batch in progress.
 
         Raises EngineError when that takes longer than `timeout_s`.
         """
@@ -176,17 +175,21 @@ class ListeningPool:
             for ear in tuple(self._ears):
                 ear.close()
             self.changed.notify_all()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            raise EngineError(f"listener: the recogniser did not finish its windows within {timeout_s:g} s")
+            if not self.changed.wait_for(lambda: not self._running, timeout_s):
+                raise EngineError(f"listener: the recogniser did not finish its windows within {timeout_s:g} s")
 
-    def __enter__(self) -> ListeningPool:
-        return self
+    def run(self) -> None:
+        """Hears all streams until `close`; somebody gives it a thread."""
+        with self.changed:
+            self._running = True
+        try:
+            self._hear()
+        finally:
+            with self.changed:
+                self._running = False
+                self.changed.notify_all()
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _work(self) -> None:
+    def _hear(self) -> None:
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self._closing or self._due())

@@ -29,6 +29,8 @@ from commentary_llm.ground.device_turn import DeviceTurn
 from commentary_llm.ground.errors import InputError
 
 NEUTRAL_STYLE = SpeechStyle()
+# Sounds were once kept under a hash of the code that made them; this one made what is made today.
+_SAME_AS = {"de2114e4311f5ee7": "bc68c0dd5456fad88355d33d25e66bcffcd0ac6b2f584024a70a2d1696985c43"}
 _RECIPE = "piper-1"  # of this package: raise it when the same voice and words no longer give the same samples
 _KNEE = 0.8  # samples above are bent toward 1, never past it
 _PAUSE_S = {".": 0.28, "?": 0.28, "!": 0.22, ";": 0.20, ":": 0.20, ",": 0.12}
@@ -177,7 +179,9 @@ class PiperSynthesizer:
         known = {**text.names(spoken_by), **more}
         self._phonemizer = Phonemizer(spoken_by, voice.description.phoneme_ids, known, text.endings)
         made_by = (_RECIPE, version("piper-tts"), text.version, repr(sorted(more.items())))
-        self.identity = hashlib.sha256("\n".join((fingerprint, str(seed), *made_by)).encode()).hexdigest()
+        shaped = hashlib.sha256("\n".join(made_by).encode()).hexdigest()[:16]
+        parts = (fingerprint, _SAME_AS.get(shaped, shaped), str(seed), "[]")
+        self.identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @classmethod
     def load(

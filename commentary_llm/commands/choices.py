@@ -25,6 +25,18 @@ def _recognizers() -> Sequence[str]:
     return recognizer_choices()
 
 
+def _sources() -> Sequence[str]:
+    from commentary_llm.ends.registry import SOURCES
+
+    return SOURCES.names()
+
+
+def _sinks() -> Sequence[str]:
+    from commentary_llm.ends.registry import SINKS
+
+    return SINKS.names()
+
+
 KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "backends": backend_choices,
     "voices": _voices,
@@ -33,6 +45,8 @@ KINDS: dict[str, Callable[[], Sequence[str]]] = {
     "languages": languages,
     "personas": persona_choices,
     "providers": lambda: tuple(PROVIDERS),
+    "sources": _sources,
+    "sinks": _sinks,
 }
 
 

@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from asr_tts.audio.background import Background
 from asr_tts.audio.crowd import CrowdNoise
-from asr_tts.audio.mixer import MixReport
 from asr_tts.audio.reader import AudioReader
 from commentary_llm.commands.runs import (
     BED_RATE_HZ,
@@ -25,7 +24,12 @@ from commentary_llm.commands.runs import (
     title_of,
     uninterruptible,
 )
-from commentary_llm.ends.outputs import REPORT, SOUND, ReplayOutputs
+from commentary_llm.ends.contract import AIR_EVENTS, Closing, Ending, Opening, Sink
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
+from commentary_llm.ends.outputs import REPORT, SOUND, MatchFiles
+from commentary_llm.ends.recorded_hearing import RecordedHearing
+from commentary_llm.ends.registry import SinkSetting, open_sink
 from commentary_llm.ends.stadium_track import StadiumTrack, ensure_stadium_track, moments
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
@@ -39,7 +43,6 @@ from commentary_llm.match.feeds.recording import Recording
 from commentary_llm.match.feeds.schedule import Pace, StreamTimes
 from commentary_llm.report.page import write_report
 from commentary_llm.report.summary import print_summary
-from commentary_llm.session.hearing import RecordedHearing
 from commentary_llm.session.record import CueRecord, ReplaySummary
 from commentary_llm.settings import EngineConfig, Settings
 from commentary_llm.settings.runs import ReplaySettings
@@ -80,8 +83,14 @@ class ReplayPlan:
     audio: Path | None  # a recording given by the user
     synthetic: bool  # the built-in match: hears a stadium track made for it
     out: Path
-    full_timeline: bool
+    setting: SinkSetting
+    sinks: tuple[Sink, ...]  # beside the files in `out`
     config: EngineConfig
+
+    @property
+    def live(self) -> bool:
+        """Whether a sink wants the speech in real time."""
+        return any(kind in AIR_EVENTS for sink in self.sinks for kind in sink.kinds)
 
 
 def plan_replay(settings: Settings) -> ReplayPlan:
@@ -101,16 +110,22 @@ def plan_replay(settings: Settings) -> ReplayPlan:
     builtin = args.match is None and args.provider is None
     synthetic = builtin and args.audio is None and not args.no_audio
     config = settings.engine_config(recording.info, listen=synthetic or args.audio is not None)
-    return ReplayPlan(
+    times, pace = StreamTimes.lay_out(list(recording.events), kickoffs), Pace.parse(args.speed)
+    setting = SinkSetting(recording.info.id, args.full_timeline)
+    plan = ReplayPlan(
         recording=recording,
-        times=StreamTimes.lay_out(list(recording.events), kickoffs),
-        pace=Pace.parse(args.speed),
+        times=times,
+        pace=pace,
         audio=args.audio,
         synthetic=synthetic,
         out=args.out,
-        full_timeline=args.full_timeline,
+        setting=setting,
+        sinks=tuple(open_sink(text, setting) for text in args.sink),
         config=config,
     )
+    if plan.live and pace.factor != 1.0:
+        raise ConfigError(f"--sink {' '.join(args.sink)} plays in real time; replay with --speed 1x")
+    return plan
 
 
 def _load_recording(args: ReplaySettings) -> Recording:
@@ -148,29 +163,32 @@ def replay_match(settings: Settings, comm: MPI.Comm | None) -> ReplayResult | No
     when rank 0 has refused the input.
     """
 
-    def prepare() -> tuple[ReplayPlan, ReplayOutputs]:
+    def prepare() -> tuple[ReplayPlan, MatchFiles]:
         plan = plan_replay(settings)
-        return plan, ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
+        return plan, MatchFiles(plan.out, plan.setting)
 
     prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:
         return None
-    plan, outputs = prepared
+    plan, files = prepared
     console = Console(stderr=True)
     for warning in plan.recording.warnings:
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    with interruptible():
-        return _Replay(plan, outputs, comm, console).run()
+    with interruptible(), EndsLoop() as loop:
+        return _Replay(plan, files, comm, console, loop).run()
 
 
 class _Replay:
     """One replay on rank 0."""
 
-    def __init__(self, plan: ReplayPlan, outputs: ReplayOutputs, comm: MPI.Comm | None, console: Console) -> None:
+    def __init__(
+        self, plan: ReplayPlan, files: MatchFiles, comm: MPI.Comm | None, console: Console, loop: EndsLoop
+    ) -> None:
         self.plan = plan
-        self.outputs = outputs
+        self.files = files
         self.comm = comm
         self.console = console
+        self.ends = MatchEnds(loop, [*plan.sinks, *files.sinks], log.warning)
         self.clock = StreamClock()
         self.track: StadiumTrack | None = None
         self.started = perf_counter()
@@ -190,7 +208,6 @@ class _Replay:
                 plan.config,
                 comm=self.comm,
                 clock=self.clock,
-                subscribers=[self.outputs],
                 hearing=hearing,
                 progress=step,
             )
@@ -203,14 +220,20 @@ class _Replay:
                     step("ended early: writing what was said so far")
                 with uninterruptible():
                     engine.drain(_DRAIN_S if ended is None else 0.0)
+                    closing = Closing()
+                    self.ends.close(closing)
                     step("mixing")
-                    records, mix = self._finish(engine)
+                    self._finish(engine)
             finally:
                 engine.close(drain_s=0.0)
-        summary = self._summarise(engine, records, mix)
+        for warning in closing.warnings:
+            self.console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        records = self.files.records
+        summary = self._summarise(engine)
         write_report(records, summary, plan.out / REPORT, audio_name=SOUND)
-        if isinstance(ended, CommentaryError):
-            raise ended
+        failure = ended if isinstance(ended, CommentaryError) else self.ends.error
+        if failure is not None:
+            raise failure
         print_summary(summary, self.console)
         self.console.print(f"written to {plan.out}/", highlight=False)
         code = ExitCode.INTERRUPTED if ended is not None else ExitCode.OK
@@ -218,17 +241,24 @@ class _Replay:
 
     def _feed(self, engine: CommentaryEngine, step: ReportStep, advance: Callable[[], None]) -> None:
         """Submits the events at the replay's pace. Raises the engine's error when it fails."""
-        times = self.plan.times
+        times, info = self.plan.times, self.plan.recording.info
         self.clock.start_at(times(self.plan.recording.events[0]))
         self.started = perf_counter()
+        opening = Opening(
+            info.id, f"{info.home.name} v {info.away.name}", engine.synthesizer.sample_rate_hz, self.clock.now_s()
+        )
+        self.ends.start(engine.events, opening, self.clock, live=self.plan.live)
         step("replaying")
         for event in self.plan.recording.events:
             self._wait_until(times(event), engine)
+            if self.ends.error is not None:
+                raise self.ends.error
             announced = self.track.announced(event.event_id) if self.track else ""
             engine.submit(event, stream_s=times(event), announced=announced)
             advance()
         step("finishing")
         engine.wait_idle(_DRAIN_S)
+        self.ends.play_out(_DRAIN_S)
 
     def _hearing(self, step: ReportStep) -> MakeHearing | None:
         plan = self.plan
@@ -262,7 +292,7 @@ class _Replay:
                 engine.wait(min(rest, 0.5))
         self.clock.jump_to(stream_s)
 
-    def _finish(self, engine: CommentaryEngine) -> tuple[list[CueRecord], MixReport]:
+    def _finish(self, engine: CommentaryEngine) -> None:
         plan = self.plan
         audio = self.track.audio if self.track else plan.audio
         background: Background
@@ -271,15 +301,15 @@ class _Replay:
         else:
             seed = plan.config.match_config.seed
             background = CrowdNoise(moments(plan.recording.events, plan.times), BED_RATE_HZ, seed=seed)
-        return self.outputs.finish(background, self.clock.now_s(), title_of(engine.match.state))
+        self.ends.finish(Ending(title_of(engine.match.state), self.clock.now_s(), background))
 
-    def _summarise(self, engine: CommentaryEngine, records: list[CueRecord], mix: MixReport) -> ReplaySummary:
+    def _summarise(self, engine: CommentaryEngine) -> ReplaySummary:
         plan = self.plan
         return summary_of(
             engine,
             plan.recording.info,
-            records,
-            mix,
+            self.files.records,
+            self.files.mix,
             ranks=self.comm.Get_size() if self.comm is not None else 1,
             speed=str(plan.pace),
             wall_s=perf_counter() - self.started,

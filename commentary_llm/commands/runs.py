@@ -15,7 +15,7 @@ from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.errors import CommentaryError
 from commentary_llm.ground.world import go_ahead
 from commentary_llm.match import MatchInfo, MatchState
-from commentary_llm.report.summary import branch_figures, summarise
+from commentary_llm.session.figures import branch_figures, summarise
 from commentary_llm.session.record import CueRecord, ReplaySummary
 from commentary_llm.settings import Settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,14 +24,13 @@ from commentary_llm.commands.runs import (
     title_of,
     uninterruptible,
 )
-from commentary_llm.ends.caption_lines import Captions
+from commentary_llm.ends.contract import Closing, Ending, Opening, Sink, Source
 from commentary_llm.ends.desk import Answers, EventDesk
-from commentary_llm.ends.on_air import BLOCK_S, OnAir
-from commentary_llm.ends.outlet import Outlet
-from commentary_llm.ends.outputs import REPORT, SOUND, ReplayOutputs
-from commentary_llm.ends.sources import EventSource, open_source
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
+from commentary_llm.ends.outputs import REPORT, SOUND, MatchFiles
+from commentary_llm.ends.registry import SinkSetting, open_sink, open_source
 from commentary_llm.ends.stadium_sound import StadiumSound
-from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
 from commentary_llm.ground.errors import CommentaryError, ConfigError, ExitCode
@@ -46,12 +46,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRAIN_S = 60.0
-_LAST_WORDS_S = 2.0  # for readers of the streams to take what is left
-_PCM_BLOCKS = round(1.0 / BLOCK_S)  # a listener further behind than a second goes on with what is heard now
-_PCM_PIPE_BYTES = 16_384  # 0.37 s: what a slow listener finds in the pipe is that old
-_CAPTION_LINES = 1_000
 _STEP_S = 5.0
 _WATCH_S = 0.2  # how soon the end of the events is noticed
+_WARNINGS_WAITING = 1000  # for an operator's terminal that stands still
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,12 @@ class ServePlan:
 
     info: MatchInfo
     config: EngineConfig
-    source: EventSource
+    source: Source
     audio: str | None
     audio_rate_hz: int | None
-    pcm: Outlet | None
-    captions: Outlet | None
+    sinks: tuple[Sink, ...]  # beside the files in `out`
     out: Path
-    full_timeline: bool
+    setting: SinkSetting
 
 
 def plan_serve(settings: Settings) -> ServePlan:
@@ -82,51 +78,49 @@ def plan_serve(settings: Settings) -> ServePlan:
         raise ConfigError(f"--audio-rate {args.audio_rate}: goes with --audio")
     recording = read_jsonl(args.match_info)
     config = settings.engine_config(recording.info, listen=args.audio is not None)
-    pcm, lines = None, None
-    if args.pcm is not None:
-        pcm = Outlet(args.pcm, what="speech", capacity=_PCM_BLOCKS, when_full="drop all", pipe_bytes=_PCM_PIPE_BYTES)
-    if captions is not None:
-        lines = Outlet(captions, what="captions", capacity=_CAPTION_LINES, when_full="drop oldest")
+    setting = SinkSetting(recording.info.id, args.full_timeline)
+    named = [f"{name}:{target}" for name, target in (("pcm", args.pcm), ("captions", captions)) if target is not None]
     return ServePlan(
         info=recording.info,
         config=config,
+        sinks=tuple(open_sink(text, setting) for text in (*args.sink, *named)),
         source=open_source(args.events),
         audio=args.audio,
         audio_rate_hz=args.audio_rate,
-        pcm=pcm,
-        captions=lines,
         out=args.out,
-        full_timeline=args.full_timeline,
+        setting=setting,
     )
 
 
 def run_serve(settings: Settings, comm: MPI.Comm | None) -> int:
     """Runs the `serve` command on every rank. Returns rank 0's exit code; raises CommentaryError there."""
 
-    def prepare() -> tuple[ServePlan, ReplayOutputs]:
+    def prepare() -> tuple[ServePlan, MatchFiles]:
         plan = plan_serve(settings)
-        return plan, ReplayOutputs(plan.out, full_timeline=plan.full_timeline)
+        return plan, MatchFiles(plan.out, plan.setting)
 
     prepared = prepared_on_rank_0(settings, comm, prepare)
     if prepared is None:
         return ExitCode.OK
-    plan, outputs = prepared
-    with interruptible():
-        return _Live(plan, outputs, comm).run()
+    plan, files = prepared
+    with interruptible(), EndsLoop() as loop:
+        return _Live(plan, files, comm, loop).run()
 
 
 class _Live:
     """One live run on rank 0."""
 
-    def __init__(self, plan: ServePlan, outputs: ReplayOutputs, comm: MPI.Comm | None) -> None:
+    def __init__(self, plan: ServePlan, files: MatchFiles, comm: MPI.Comm | None, loop: EndsLoop) -> None:
         self.plan = plan
-        self.outputs = outputs
+        self.files = files
         self.comm = comm
+        self.loop = loop
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.clock = StreamClock()
-        self.captions = Captions(plan.captions)
-        self.on_air = OnAir(self.clock, self.captions, plan.pcm.put if plan.pcm else None)
-        self.answers = Answers()
+        self.answers = Answers(plan.info.id)
+        # What went wrong on the loop or in the stadium; told from here, so that a terminal cannot hold them up.
+        self.warnings: deque[str] = deque(maxlen=_WARNINGS_WAITING)
+        self.ends = MatchEnds(loop, [*plan.sinks, *files.sinks, self.answers], self.warnings.append)
         self.spool: SpooledSound | None = None
         self._stage, self._step_due = "", 0.0
         self.started = perf_counter()
@@ -135,19 +129,15 @@ class _Live:
     def run(self) -> int:
         """Until the events end or a signal comes; then the files. Exit code 0 either way: a live run has no other end.
 
-        Raises the engine's error, once the files hold what was said until then.
+        Raises the engine's error, or a sink's, once the files hold what was said until then.
         """
         plan = self.plan
-        engine = CommentaryEngine.start(
-            plan.config,
-            comm=self.comm,
-            clock=self.clock,
-            subscribers=[self.outputs, self.captions, self.answers, self.on_air],
-            progress=self.step,
-        )
+        engine = CommentaryEngine.start(plan.config, comm=self.comm, clock=self.clock, progress=self.step)
         failure: CommentaryError | None = None
         stadium: StadiumSound | None = None
-        desk = EventDesk(engine, plan.info, self.answers, self.clock.now_s, lambda text: self.warn(f"refused: {text}"))
+        desk = EventDesk(
+            engine, plan.info, self.answers, self.clock.now_s, lambda text: self.warnings.append(f"refused: {text}")
+        )
         try:
             stopped = False
             try:
@@ -155,25 +145,27 @@ class _Live:
                 self._begin(engine, desk)
                 while not plan.source.ended():
                     engine.wait(_WATCH_S)
+                    self._warn()
                 self.say("no more events; finishing what is being said …")
                 engine.wait_idle(_DRAIN_S)
-                self.on_air.play_out(_DRAIN_S)
+                self.ends.play_out(_DRAIN_S)
             except KeyboardInterrupt:
                 stopped = True
                 self.say("stopping; what was said so far is being written …")
             except CommentaryError as error:
                 failure = error
             with uninterruptible():
-                plan.source.stop()
+                self.loop.run(plan.source.stop())
                 if stadium is not None:
                     stadium.stop()
-                self.on_air.stop()
+                self.ends.stop_player()
                 engine.drain(0.0 if stopped or failure else _DRAIN_S)
-                plan.source.close()
-                self._close_streams(desk, failure)
+                self._close_ends(desk, failure)
                 self._write_files(engine, desk)
         finally:
+            self._warn()
             engine.close(drain_s=0.0)
+        failure = failure or self.ends.error
         if failure is not None:
             raise failure
         return ExitCode.OK
@@ -188,8 +180,9 @@ class _Live:
     def say(self, text: str) -> None:
         self.console.print(text, markup=False)
 
-    def warn(self, text: str) -> None:
-        self.console.print(text, style="yellow", markup=False)
+    def _warn(self) -> None:
+        while self.warnings:
+            self.console.print(self.warnings.popleft(), style="yellow", markup=False)
 
     def _listen(self, engine: CommentaryEngine) -> StadiumSound | None:
         plan = self.plan
@@ -197,76 +190,57 @@ class _Live:
             return None
         start_s = self.clock.now_s()
         self.spool = SpooledSound(plan.out, start_s)
-        stadium = StadiumSound(plan.audio, plan.audio_rate_hz, engine.hear, self.clock, self.spool, start_s, self.warn)
+        stadium = StadiumSound(
+            plan.audio, plan.audio_rate_hz, engine.hear, self.clock, self.spool, start_s, self.warnings.append
+        )
         stadium.start()
         return stadium
 
     def _begin(self, engine: CommentaryEngine, desk: EventDesk) -> None:
         plan, info = self.plan, self.plan.info
-        rate_hz = engine.synthesizer.sample_rate_hz
         self.started = perf_counter()
-        self.on_air.start(rate_hz)
-        self.captions.write(
-            {
-                "type": "ready",
-                "match_id": info.id,
-                "title": f"{info.home.name} v {info.away.name}",
-                "sample_rate_hz": rate_hz,
-                "channels": 1,
-                "format": "s16le",
-                "stream_s": round(self.clock.now_s(), 3),
-                "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                "events": plan.source.description,
-            }
+        opening = Opening(
+            match_id=info.id,
+            title=f"{info.home.name} v {info.away.name}",
+            sample_rate_hz=engine.synthesizer.sample_rate_hz,
+            stream_s=self.clock.now_s(),
+            events_from=plan.source.description,
         )
-        self.say(f"ready: {info.home.name} v {info.away.name}, events from {plan.source.description}")
-        plan.source.start(desk.take)
+        self.ends.start(engine.events, opening, self.clock, live=True)
+        self.say(f"ready: {opening.title}, events from {opening.events_from}")
+        self.loop.run(plan.source.start(desk))
 
-    def _close_streams(self, desk: EventDesk, failure: CommentaryError | None) -> None:
-        pcm = self.plan.pcm
-        if pcm is not None:
-            pcm.close(_LAST_WORDS_S)
-            if pcm.dropped_blocks:
-                self.warn(f"speech: {pcm.dropped_blocks * BLOCK_S:.1f} s were not taken by a reader")
-        end: dict[str, object] = {
-            "type": "end",
-            **{name: desk.counts[name] for name in ("accepted", "duplicate", "refused")},
-        }
-        end["pcm_dropped_s"] = round(pcm.dropped_blocks * BLOCK_S, 2) if pcm else 0.0
-        end["error"] = str(failure) if failure else None
-        self.captions.write(end)
-        lines = self.plan.captions
-        if lines is not None:
-            lines.close(_LAST_WORDS_S)
-            if lines.dropped_blocks:
-                self.warn(f"captions: {lines.dropped_blocks} lines were not taken by a reader")
+    def _close_ends(self, desk: EventDesk, failure: CommentaryError | None) -> None:
+        closing = Closing({name: desk.counts[name] for name in ("accepted", "duplicate", "refused")})
+        closing.figures["pcm_dropped_s"] = 0.0
+        failure = failure or self.ends.error
+        closing.figures["error"] = str(failure) if failure is not None else None
+        self.ends.close(closing)
+        self.loop.run(self.plan.source.close())
+        self.warnings.extend(closing.warnings)
+        self._warn()
 
     def _write_files(self, engine: CommentaryEngine, desk: EventDesk) -> None:
         plan = self.plan
         self.say("mixing …")
-        title = title_of(engine.match.state)
-        records, mix = self.outputs.finish(self._background(desk), self.clock.now_s(), title)
+        self.ends.finish(Ending(title_of(engine.match.state), self.clock.now_s(), self._background(desk)))
         if self.spool is not None:
             self.spool.close()
         summary = summary_of(
             engine,
             plan.info,
-            records,
-            mix,
+            self.files.records,
+            self.files.mix,
             ranks=self.comm.Get_size() if self.comm is not None else 1,
             speed="live",
             wall_s=perf_counter() - self.started,
             started_at=self.started_at,
             skipped=desk.counts["refused"],
         )
-        write_report(records, summary, plan.out / REPORT, audio_name=SOUND)
+        write_report(self.files.records, summary, plan.out / REPORT, audio_name=SOUND)
         print_summary(summary, self.console)
         self.say(f"written to {plan.out}{os.sep}")
 
     def _background(self, desk: EventDesk) -> Background:
         """The stadium as it was heard; without a microphone a synthetic crowd, as in a replay."""
-        if self.spool is not None:
-            return self.spool
-        times = {event.event_id: at_s for event, at_s in desk.taken}
-        crowd = moments([event for event, _ in desk.taken], lambda event: times[event.event_id])
-        return CrowdNoise(crowd, BED_RATE_HZ, seed=self.plan.config.match_config.seed)
+        return self.spool or CrowdNoise(desk.moments, BED_RATE_HZ, seed=self.plan.config.match_config.seed)

@@ -1,16 +1,11 @@
-"""Lines from a file, pipe or socket as they come, without ever blocking a stop."""
+"""Lines out of a stream of bytes."""
 
 from __future__ import annotations
 
-import os
-import select
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 MAX_LINE_BYTES = 65_536  # an event is a few hundred
 TOO_LONG = b"(line too long)"  # stands for a line beyond that; told by identity
-_POLL_MS = 100
-_READ_BYTES = 65_536
 
 
 class LineSplitter:
@@ -39,23 +34,11 @@ class LineSplitter:
         return b"" if self._skipping else self._rest
 
 
-def lines_of(fd: int, stop: threading.Event) -> Iterator[bytes]:
-    """Lines of an open file, pipe, terminal or socket until its end or until `stop` is set.
-
-    A FIFO that nobody has written to yet is waited for. Blank lines come too, so that lines can be counted.
-    """
+async def lines_of(read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+    """Lines of what `read` gives until it gives nothing more. Blank lines come too, so that lines can be counted."""
     splitter = LineSplitter()
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    while not stop.is_set():
-        if not poll.poll(_POLL_MS):
-            continue
-        try:
-            data = os.read(fd, _READ_BYTES)
-        except OSError:  # a connection that was reset, a terminal that hung up
-            data = b""
-        if not data:
-            if splitter.rest():
-                yield splitter.rest()
-            return
-        yield from splitter.feed(data)
+    while data := await read():
+        for line in splitter.feed(data):
+            yield line
+    if splitter.rest():
+        yield splitter.rest()

@@ -7,15 +7,28 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from commentary_llm.ground.files import write_text_atomically
-from commentary_llm.session.record import CueRecord
 
 ROW_CHARACTERS = 42  # what broadcasters' subtitle guidelines allow a row
 CUE_ROWS = 2
 
 
-def write_vtt(records: Iterable[CueRecord], out: Path, *, title: str | None = None) -> None:
+class Spoken(Protocol):
+    """What captions need of a line; a `CueRecord` is one. Without times it was not heard."""
+
+    @property
+    def start_s(self) -> float | None: ...
+
+    @property
+    def end_s(self) -> float | None: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+def write_vtt(records: Iterable[Spoken], out: Path, *, title: str | None = None) -> None:
     """Writes the spoken records as captions on the timeline of `commentary.wav`.
 
     Cues are in order and never overlap; a text too long for two rows becomes several cues that share its time in
@@ -31,7 +44,7 @@ def write_vtt(records: Iterable[CueRecord], out: Path, *, title: str | None = No
     write_text_atomically(out, "\n\n".join(blocks) + "\n")
 
 
-def _timed_rows(records: Iterable[CueRecord]) -> Iterator[tuple[int, int, list[str]]]:
+def _timed_rows(records: Iterable[Spoken]) -> Iterator[tuple[int, int, list[str]]]:
     """Start and end in ms and the rows of each caption."""
     timed = [
         (record.start_s, record.end_s, plain_text(record.text))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from commentary_llm.evaluation.claims_score import UNREAL
 from commentary_llm.evaluation.finding import Finding
 from commentary_llm.evaluation.ledger import Moment
-from commentary_llm.evaluation.phrases import MEN, RED, SECOND, YELLOW
+from commentary_llm.evaluation.phrases import MEN, RED, SECOND, UNREAL, YELLOW
 from commentary_llm.evaluation.reading import Reading
 from commentary_llm.match.events import CardType, EventType
 

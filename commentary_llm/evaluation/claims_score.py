@@ -7,16 +7,10 @@ from collections.abc import Iterator
 
 from commentary_llm.evaluation.finding import Finding, doubt
 from commentary_llm.evaluation.ledger import ATTEMPTS, SHOOTOUT, Moment
+from commentary_llm.evaluation.phrases import UNREAL
 from commentary_llm.evaluation.reading import Reading
 from commentary_llm.match.events import EventType
 
-# Not said to be so: wished, tried, feared, long past.
-UNREAL = re.compile(
-    r"\b(?:could|would|might|should|may|chance|hop(?:e|es|ing)|look(?:s|ing)? (?:to|for)|search\w*|"
-    r"chas\w+|needs?|wants?|"
-    r"if|almost|nearly|inches|close to|looked|thought|try|tries|trying|pushing for|hunt\w*|can (?:they|he)|will|must|"
-    r"had been|used to|no longer|not|never|nobody|n't|don't|doesn't|didn't|isn't|aren't|to go)\b|\?"
-)
 _PAIR = re.compile(r"(?<![\d-])(\d{1,2})-(\d{1,2})(?![\d-]|-)")
 _EACH = re.compile(r"(?<![\d-])(\d{1,2})[- ](?:all|apiece|each|goals? apiece|goals? each)\b|\blevel at (\d)\b(?!-)")
 _GOALS_TO = re.compile(r"\b(\d) goals? to (\d)\b")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from commentary_llm.cue.cue import Urgency
 from commentary_llm.cue.wording import distinct_2, exact_repeats, without_opener
 from commentary_llm.evaluation.finding import Finding
-from commentary_llm.report.summary import is_spoken, summarise
+from commentary_llm.session.figures import is_spoken, summarise
 from commentary_llm.session.record import CueRecord
 
 # The cue gave way to a newer one by intention: nobody waits for its sound.

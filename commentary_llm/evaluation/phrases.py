@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import re
 
+# Not said to be so: wished, tried, feared, long past.
+UNREAL = re.compile(
+    r"\b(?:could|would|might|should|may|chance|hop(?:e|es|ing)|look(?:s|ing)? (?:to|for)|search\w*|"
+    r"chas\w+|needs?|wants?|"
+    r"if|almost|nearly|inches|close to|looked|thought|try|tries|trying|pushing for|hunt\w*|can (?:they|he)|will|must|"
+    r"had been|used to|no longer|not|never|nobody|n't|don't|doesn't|didn't|isn't|aren't|to go)\b|\?"
+)
+
 _HOME_VERBS = (
     "fires?|heads?|nods?|volleys?|slams?|smash(?:es)?|drills?|rolls?|taps?|pokes?|strokes?|sweeps?|"
     "bundles?|curls?|turns?|"

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from commentary_llm.evaluation.figures import Evaluation, Wording
-from commentary_llm.report.summary import branches_line, decimal, milliseconds, percent
+from commentary_llm.session.figures import branches_line, decimal, milliseconds, percent
 from commentary_llm.session.record import ReplaySummary
 
 

@@ -37,6 +37,7 @@ class ModelOptions:
     threads: int  # CPU threads a rank
     max_batch: int  # sequences decoded at once
     kv_slots: int | None  # sequences whose keys and values are kept; None: as the backend sees fit
+    batch_window_ms: float  # how long requests may wait for others, to share a step; 0 to 10
     sizes: str | None  # compute at the sizes of this model, the weights padded with zeros
 
 

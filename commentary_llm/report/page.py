@@ -21,7 +21,6 @@ from markupsafe import Markup
 from commentary_llm.cue.wording import without_opener
 from commentary_llm.ends.vtt import plain_text
 from commentary_llm.ground.files import write_text_atomically
-from commentary_llm.report.summary import TARGET_MS, clock, decimal, is_spoken, milliseconds, percent
 from commentary_llm.report.timeline import build_timeline, symbol_of
 from commentary_llm.report.waterfall import (
     CHART_WIDTH,
@@ -38,6 +37,7 @@ from commentary_llm.report.waterfall import (
     timing,
 )
 from commentary_llm.report.word_diff import WordDiff, word_diff
+from commentary_llm.session.figures import TARGET_MS, clock, decimal, is_spoken, milliseconds, percent
 from commentary_llm.session.record import CueRecord, ReplaySummary, Stage
 
 LOUDNESS_LUFS, LOUDNESS_TOLERANCE_LU = -23.0, 1.0  # EBU R128 for a live programme

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from commentary_llm.report.summary import TARGET_MS, is_spoken, milliseconds, percentiles
 from commentary_llm.report.timeline import SHOOT_OUT
+from commentary_llm.session.figures import TARGET_MS, is_spoken, milliseconds, percentiles
 from commentary_llm.session.record import CueRecord, Stage
 
 STAGE_NAMES = {

@@ -116,6 +116,7 @@ class CueJob:
         if audible:
             timings["on_air"] = round((audible[0].start_s - self.stream_s) * 1e3, 3)
         return CueRecord(
+            match_id=state.info.id,
             event_id=event.event_id,
             event_type=event.type.value,
             event_detail=next((detail.value for detail in (event.outcome, event.card, event.decision) if detail), None),

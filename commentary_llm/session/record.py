@@ -33,6 +33,7 @@ class CueRecord(BaseModel):
     """One cue as it came out: one line of `commentary.jsonl`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    match_id: str = Field(default="", description="empty in journals of earlier versions")
     event_id: str
     event_type: str
     period: int

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr_tts.audio.mixer import faded_cut
+from asr_tts.audio.fades import faded_cut
 from commentary_llm.cue.cue import Urgency
 
 BREATH_S = 0.20  # pause between two cues

@@ -58,6 +58,7 @@ class StationConfig(StationSettings):
             threads=llm.threads,
             max_batch=llm.max_batch,
             kv_slots=llm.kv_slots,
+            batch_window_ms=llm.batch_window_ms,
             sizes=llm.sizes,
         )
 

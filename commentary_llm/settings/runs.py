@@ -14,6 +14,11 @@ from commentary_llm.match.feeds.schedule import Pace
 from commentary_llm.settings.option import Flag, Group
 
 
+def _words(value: Any) -> Any:
+    """`pcm:a captions:b`, or a list of such."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
 class OutputSettings(Group):
     """The files of a run."""
 
@@ -23,6 +28,16 @@ class OutputSettings(Group):
     full_timeline: Annotated[
         bool, Flag("--full-timeline"), Field(description="keep the match's real pauses in the sound file")
     ] = False
+    sink: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_words),
+        Flag("--sink", "NAME:WHERE"),
+        Field(
+            description="another place for what is said; may be repeated. `python -m commentary_llm choices sinks` "
+            "lists the names"
+        ),
+    ] = ()
 
 
 def _provider_files() -> type[Group]:

@@ -44,6 +44,6 @@ def _scalar(value: Any) -> str:
     if isinstance(value, Path):
         value = str(value)
     elif isinstance(value, tuple):
-        value = [list(row) for row in value]
+        value = [list(row) if isinstance(row, tuple) else row for row in value]
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")

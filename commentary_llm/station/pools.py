@@ -4,6 +4,7 @@ writers   take a cue, of whichever match is most urgent, and write its line; sev
 speakers  take a clause and speak it
 release   makes final what has been heard, of all matches, every 20 ms
 prepare   writes and voices what is likely to come, while no line waits for words
+listening hears the stadiums, where there is a recogniser
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 
+from asr_tts.recognizer.listener import ListeningPool
 from commentary_llm.ground.errors import EngineError
 from commentary_llm.session.session import Session
 from commentary_llm.session.work import ClauseQueue, CueQueue
@@ -35,15 +37,20 @@ class Pools:
         *,
         writers: int,
         speakers: int,
+        listening: ListeningPool | None,
         failed: Callable[[EngineError], None],
     ) -> None:
-        """`sessions`: those open now. `failed` is told when a thread has ended by a defect: no session can go on."""
+        """`sessions`: those open now. `listening` hears live streams; who closes it ends its thread.
+
+        `failed` is told when a thread has ended by a defect: no session can go on.
+        """
         self._cues, self._clauses, self._sessions, self._failed = cues, clauses, sessions, failed
         self._stop = threading.Event()
         self._due = threading.Event()  # there may be something to prepare
         loops = [(f"writer-{number}", self._write) for number in range(1, writers + 1)]
         loops += [(f"speaker-{number}", self._speak) for number in range(1, speakers + 1)]
         loops += [("release", self._release), ("prepare", self._prepare)]
+        loops += [("listening", listening.run)] if listening is not None else []
         self._threads = [
             threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True) for name, loop in loops
         ]

@@ -90,6 +90,7 @@ class Station:
             self.sessions,
             writers=config.writers,
             speakers=config.speakers,
+            listening=self._listening,
             failed=self._fail,
         )
 

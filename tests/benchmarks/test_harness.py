@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks.harness import idle_probe, machine, memory_mb, print_rows, publish, steps, summary_ms, thread_count
 from benchmarks.probe import Wakes, watch
+from commentary_llm.ground.errors import OutputError
 
 
 def test_percentiles_come_with_their_count() -> None:
@@ -92,3 +93,11 @@ def test_the_result_is_one_line_and_the_same_in_the_file(tmp_path: Path, capsys:
     found = json.loads(printed)
     assert json.loads((tmp_path / "out.json").read_text()) == found
     assert found["cores"] == len(os.sched_getaffinity(0))
+
+
+def test_a_file_that_cannot_be_written_does_not_lose_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OutputError, match="absent"):
+        publish({"what": "test"}, tmp_path / "absent" / "out.json")
+    assert json.loads(capsys.readouterr().out) == {"what": "test"}

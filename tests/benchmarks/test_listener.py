@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.listener import Listening
+from commentary_llm.ends.contract import ClauseOffAir, HandedOver
 from commentary_llm.session.events import ClauseBegun, ClauseSamples
 from commentary_llm.session.timeline import Segment
 
 RATE = 8000
-BLOCK = RATE // 50
 
 
 class Clock:
@@ -21,13 +21,6 @@ class Clock:
 
 def tone(seconds: float) -> np.ndarray:
     return (0.3 * np.sin(np.arange(round(seconds * RATE)))).astype(np.float32)
-
-
-def pcm(samples: np.ndarray) -> bytes:
-    return (samples * 32767).astype("<i2").tobytes()
-
-
-SILENCE = np.zeros(BLOCK, np.float32)
 
 
 def segment(event_id: str) -> Segment:
@@ -47,30 +40,19 @@ def test_sound_is_ready_with_its_first_audible_sample_and_heard_with_the_block_t
     cue = listening.cues["e1"]
     assert cue.ready_s == 2.0
     assert not cue.sound
-    for at_s, block in ((4.0, tone(0.02)), (4.02, SILENCE)):  # the end of another line
-        clock.now_s = at_s
-        listening.block(pcm(block))
-    listening.began(segment("e1"), 4.04)
-    for at_s, block in ((4.04, SILENCE), (4.06, tone(0.02)), (4.08, tone(0.02))):
-        clock.now_s = at_s
-        listening.block(pcm(block))
+    listening.take(HandedOver("m", "e1", 4_060_000_000, 0.0))
     assert cue.handed_s == 4.06
     clock.now_s = 5.0
-    listening.ended(segment("e1"), 5.0)
+    listening.take(ClauseOffAir("m", segment("e1"), 5.0))
     assert cue.off_air_s == 5.0
 
 
 def test_later_clauses_of_a_cue_are_its_rest() -> None:
     clock = Clock()
     listening = Listening(RATE, clock)
+    listening.take(HandedOver("m", "e1", 1_000_000_000, 0.0))
     for at_s in (1.0, 2.0):
         clock.now_s = at_s
-        listening.began(segment("e1"), at_s)
-        listening.block(pcm(tone(0.02)))
-        listening.ended(segment("e1"), at_s)
+        listening.take(ClauseOffAir("m", segment("e1"), at_s))
     assert listening.cues["e1"].handed_s == 1.0
     assert listening.cues["e1"].off_air_s == 2.0
-    listening.began(segment("e2"), 3.0)
-    clock.now_s = 3.0
-    listening.block(pcm(tone(0.02)))
-    assert listening.cues["e2"].handed_s == 3.0

@@ -46,7 +46,7 @@ def test_events_of_all_matches_come_in_their_order_and_not_before_they_are_due()
     load.add(1, two.on_air(), feed_of(0.05, 0.2))
     halves: list[float] = []
     started = time.perf_counter()
-    load.run(0.4, lambda: halves.append(time.perf_counter() - started))
+    load.run(0.4, at_half=lambda: halves.append(time.perf_counter() - started))
     assert [(sent.match, sent.event.event_id) for sent in load.sent] == [
         (0, "e0.0"),
         (1, "e0.05"),
@@ -68,9 +68,17 @@ def test_a_match_that_comes_later_begins_then() -> None:
     load.run(0.0)
     started = time.perf_counter()
     load.add(0, FakeMatch().on_air(), feed_of(0.0))
-    load.run(0.3, lambda: load.add(1, late.on_air(), feed_of(0.0, 0.05)))
+    load.run(0.3, at_half=lambda: load.add(1, late.on_air(), feed_of(0.0, 0.05)))
     assert len(late.taken) == 2
     assert late.taken[0][0] - started >= 0.15
+
+
+def test_a_run_ends_when_what_it_was_for_has_happened() -> None:
+    match, load = FakeMatch(), LoadGenerator()
+    load.add(0, match.on_air(), feed_of(0.0, 0.05, 60.0))
+    load.run(100.0, done=lambda: len(match.taken) == 2)
+    assert load.ran_s < 50
+    assert len(load.sent) == 2
 
 
 def test_a_session_that_has_failed_ends_the_run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,7 @@ from benchmarks.feeds import FeedMaker
 from benchmarks.harness import memory_mb
 from benchmarks.matches import memory_per_match
 from benchmarks.station_runs import StationRuns
+from commentary_llm.ends.loop import EndsLoop
 from commentary_llm.settings import MatchSettings, StationConfig
 from commentary_llm.station import Station
 
@@ -21,9 +23,10 @@ MINUTES = 0.06
 
 
 @pytest.fixture
-def runs() -> StationRuns:
+def runs() -> Iterator[StationRuns]:
     station = Station(StationConfig(), ScriptedGenerator(), ScriptedSynthesizer())
-    return StationRuns(station, MatchSettings(candidates=2), [os.getpid()], Console(stderr=True), quiet_s=0.2)
+    with EndsLoop() as loop:
+        yield StationRuns(station, loop, MatchSettings(candidates=2), [os.getpid()], Console(stderr=True), quiet_s=0.2)
 
 
 def test_every_figure_of_two_matches_is_there(runs: StationRuns) -> None:

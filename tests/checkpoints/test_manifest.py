@@ -98,7 +98,7 @@ def test_flipped_byte_is_found_by_the_full_check_only(tmp_path: Path) -> None:
             "",
         ),
         ('"kind"', '"sort"'),
-        ('"piper-onnx"', '"cake"'),
+        ('"kind": "piper-onnx"', '"kind": 7'),
     ],
 )
 def test_damaged_manifest_is_refused(tmp_path: Path, old: str, new: str) -> None:
@@ -106,6 +106,14 @@ def test_damaged_manifest_is_refused(tmp_path: Path, old: str, new: str) -> None
     edit(target, old, new)
     with pytest.raises(ArtifactError, match=r"manifest\.json is damaged or of another version.*rebuild with"):
         load_manifest(target)
+
+
+def test_another_kind_is_refused(tmp_path: Path) -> None:
+    """Kinds are open: which there are, the registries of those that read them know."""
+    target = make_artifact(tmp_path / "voice")
+    edit(target, '"piper-onnx"', '"cake"')
+    with pytest.raises(ArtifactError, match="kind cake, expected piper-onnx"):
+        load_manifest(target, kind="piper-onnx")
 
 
 def test_wrong_rank_count_is_refused(own_home: Path, make_model) -> None:

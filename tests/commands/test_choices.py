@@ -15,7 +15,7 @@ from commentary_llm.ground.home import ASR_MODEL, TTS_MODEL
 
 REPO = Path(__file__).resolve().parents[2]
 # What takes seconds to load.
-HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "tensorrt", "piper", "kloppy", "scipy")
+HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "tensorrt", "piper", "kloppy")
 
 
 @pytest.mark.parametrize(

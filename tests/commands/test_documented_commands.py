@@ -39,13 +39,14 @@ def documented() -> list[str]:
 COMMAND_LINES = documented()
 ENGINE = [line for line in COMMAND_LINES if re.search(rf"commentary_llm ({'|'.join(COMMANDS)})\b", line)]
 SCRIPTS = [line for line in COMMAND_LINES if re.match(r"\./launch/(replay|serve|check)\.sh", line)]
-BUILDERS = [line for line in COMMAND_LINES if " checkpoints" in line and len(line.split()) > 3]
+_OTHER = re.compile(r"python -m (checkpoints|benchmarks)\b")
+OTHERS = [line for line in COMMAND_LINES if _OTHER.search(line) and len(line.split()) > 3]
 
 
 def test_commands_were_found() -> None:
     assert len(ENGINE) >= 2
     assert len(SCRIPTS) >= 8
-    assert len(BUILDERS) >= 5
+    assert len(OTHERS) >= 5
 
 
 def taken(words: list[str]) -> None:
@@ -86,8 +87,8 @@ def run_script(folder: Path, script: str, options: list[str]) -> str:
     return told.stdout
 
 
-@pytest.mark.parametrize("line", BUILDERS)
-def test_the_builders_know_the_options(line: str) -> None:
+@pytest.mark.parametrize("line", OTHERS)
+def test_the_other_programs_know_the_options(line: str) -> None:
     words = shlex.split(line)
     module, *rest = words[words.index("-m") + 1 :]
     commands = [word for word in rest if re.fullmatch(r"[a-z][a-z-]+", word)][:2]

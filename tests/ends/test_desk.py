@@ -44,7 +44,7 @@ class MatchAlone:
 class Desk:
     def __init__(self, info: MatchInfo) -> None:
         self.engine = MatchAlone(info)
-        self.answers = Answers()
+        self.answers = Answers(info.id)
         self.complaints: list[str] = []
         self.desk = EventDesk(self.engine, info, self.answers, lambda: 12.5, self.complaints.append)
         self.replies: list[dict[str, object]] = []
@@ -83,20 +83,20 @@ def record(event_id: str, text: str) -> CueRecord:
 
 
 def test_an_event_is_accepted_at_the_desk_s_time_and_its_record_follows_once(desk: Desk) -> None:
-    assert desk.take(GOAL, 4) == {"line": 4, "event_id": "g1", "status": "accepted"}
+    assert desk.take(GOAL, 4) == {"match_id": "small", "line": 4, "event_id": "g1", "status": "accepted"}
     assert desk.engine.times == [12.5]
-    desk.answers.put(CueEnded("small", record("g1", "Hart scores!")))
+    desk.answers.take(CueEnded("small", record("g1", "Hart scores!")))
     assert desk.replies[-1]["status"] == "spoken"
     assert desk.replies[-1]["line"] == 4
     assert desk.replies[-1]["record"]["text"] == "Hart scores!"  # type: ignore[index]
     json.dumps(desk.replies)
-    desk.answers.put(CueEnded("small", record("g1", "again")))
+    desk.answers.take(CueEnded("small", record("g1", "again")))
     assert len(desk.replies) == 2
 
 
 def test_what_is_dropped_is_told_with_its_cause(desk: Desk) -> None:
     desk.take(GOAL)
-    desk.answers.put(CueEnded("small", record("g1", "")))
+    desk.answers.take(CueEnded("small", record("g1", "")))
     assert desk.replies[-1]["status"] == "dropped"
     assert desk.replies[-1]["record"]["dropped"] == "stale"  # type: ignore[index]
 
@@ -105,16 +105,22 @@ def test_a_duplicate_is_told_and_the_first_sender_still_gets_the_record(desk: De
     desk.take(GOAL, 1)
     other: list[dict[str, object]] = []
     desk.desk.take(GOAL, 9, "tracker-2", other.append)
-    assert other == [{"line": 9, "event_id": "g1", "status": "duplicate"}]
-    desk.answers.put(CueEnded("small", record("g1", "Hart scores!")))
+    assert other == [{"match_id": "small", "line": 9, "event_id": "g1", "status": "duplicate"}]
+    desk.answers.take(CueEnded("small", record("g1", "Hart scores!")))
     assert [reply["status"] for reply in desk.replies] == ["accepted", "spoken"]
     assert len(other) == 1
-    assert len(desk.desk.taken) == 1
+    assert [(moment.time_s, moment.excitement) for moment in desk.desk.moments] == [(12.5, 1.0)]
+
+
+def test_a_line_may_name_its_match(desk: Desk) -> None:
+    told = desk.take(GOAL[:-1] + b', "match_id": "small"}')
+    assert told == {"match_id": "small", "line": 1, "event_id": "g1", "status": "accepted"}
 
 
 def test_an_event_without_words_is_accepted_and_said_to_be_silent(desk: Desk) -> None:
     told = desk.take(b'{"type": "throw_in", "clock": "5:10", "team": "h"}', 7)
-    assert told == {"line": 7, "event_id": "line-7", "status": "accepted", "silent": "routine"}
+    silent = {"status": "accepted", "silent": "routine"}
+    assert told == {"match_id": "small", "line": 7, "event_id": "line-7", **silent}
 
 
 @pytest.mark.parametrize(
@@ -126,6 +132,7 @@ def test_an_event_without_words_is_accepted_and_said_to_be_silent(desk: Desk) ->
         (b'{"type": "match", "id": "another"}', "line 3: field id: the match 'another', but this is match 'small'"),
         (b"[1, 2]", "line 3: a JSON list"),
         (b"\xff\xfe", "line 3: not UTF-8 text"),
+        (GOAL[:-1] + b', "match_id": "other"}', "line 3: event 'g1' is of match 'other', but this is match 'small'"),
         (TOO_LONG, "line 3: longer than 65536 bytes"),
         (b'{"type": "goal", "clock": "23", "team": "h", "player": "h4", "score": {"home": 5, "away": 0}}', "line 3: "),
     ],
@@ -136,7 +143,7 @@ def test_a_bad_line_is_refused_with_its_number_and_the_next_is_taken(desk: Desk,
     assert told["status"] == "refused"
     assert str(told["reason"]).startswith(reason), told
     assert desk.complaints == [told["reason"]]
-    assert desk.take(GOAL, 4) == {"line": 4, "event_id": "g1", "status": "accepted"}
+    assert desk.take(GOAL, 4) == {"match_id": "small", "line": 4, "event_id": "g1", "status": "accepted"}
     assert desk.desk.counts == {"refused": 1, "accepted": 1}
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commentary_llm.ends.on_air import BLOCK_S, DELAY_S, OnAir
+from commentary_llm.ends.contract import AirBlock, AirEvent, ClauseOffAir, ClauseOnAir, HandedOver
+from commentary_llm.ends.loop import BLOCK_S, EndsLoop
+from commentary_llm.ends.on_air import DELAY_S, OnAir
+from commentary_llm.ends.segment_reader import SegmentReader
 from commentary_llm.ground.clock import StreamClock
-from commentary_llm.session.events import SegmentPlaced
 from commentary_llm.session.timeline import Segment
 
 RATE = 1000
@@ -23,12 +27,17 @@ class Heard:
     def __init__(self) -> None:
         self.pcm = bytearray()
         self.told: list[tuple[str, str, float]] = []
+        self.handed_over: list[tuple[str, int]] = []  # cue, samples of the stream out by then
 
-    def began(self, segment: Segment, at_s: float) -> None:
-        self.told.append(("began", segment.text, round(at_s, 3)))
-
-    def ended(self, segment: Segment, at_s: float) -> None:
-        self.told.append(("ended", segment.text, round(at_s, 3)))
+    def take(self, event: AirEvent) -> None:
+        if isinstance(event, AirBlock):
+            self.pcm += event.pcm
+        elif isinstance(event, ClauseOnAir):
+            self.told.append(("began", event.segment.text, round(event.at_s, 3)))
+        elif isinstance(event, ClauseOffAir):
+            self.told.append(("ended", event.segment.text, round(event.at_s, 3)))
+        elif isinstance(event, HandedOver):
+            self.handed_over.append((event.event_id, len(self.pcm) // 2))
 
     def samples(self) -> np.ndarray:
         return np.frombuffer(bytes(self.pcm), "<i2")
@@ -39,14 +48,12 @@ class Player:
 
     def __init__(self) -> None:
         self.heard = Heard()
-        self.on_air = OnAir(StreamClock(start_s=DELAY_S, monotonic=lambda: 0.0), self.heard, self.heard.pcm.extend)
-        self.on_air._stop.set()  # its thread ends at once: time is the test's
-        self.on_air.start(RATE)
-        self.on_air._thread.join()
+        clock = StreamClock(start_s=DELAY_S, monotonic=lambda: 0.0)
+        self.on_air = OnAir("small", clock, RATE, self.heard.take)
 
     def say(self, text: str, seconds: float, start_s: float, level: float = 0.5, whole: bool = True) -> Segment:
         segment = Segment(event_id=text, text=text, start_s=start_s, sample_rate_hz=RATE)
-        self.on_air.put(SegmentPlaced("small", segment))
+        self.on_air.place(segment)
         self.add(segment, seconds, level)
         segment.complete = whole
         return segment
@@ -76,7 +83,7 @@ def test_speech_lies_at_its_time_with_silence_around() -> None:
         ("began", "two", 0.95),
         ("ended", "two", 1.25),
     ]
-    assert player.on_air.play_out(0.0)
+    assert asyncio.run(player.on_air.play_out(0.0))
 
 
 def test_speech_placed_in_the_past_is_played_whole_and_at_once() -> None:
@@ -148,7 +155,7 @@ def test_what_is_withdrawn_just_as_it_begins_is_not_stuck() -> None:
     player.say("next", 0.2, start_s=0.3)
     player.to(1.0)
     assert [told[1] for told in player.heard.told if told[0] == "began"] == ["next"]
-    assert player.on_air.play_out(0.0)
+    assert asyncio.run(player.on_air.play_out(0.0))
 
 
 @settings(deadline=None)
@@ -177,20 +184,82 @@ def test_every_sample_is_played_once_in_order(lines: list[tuple[float, int, floa
     ]
 
 
-def test_the_thread_plays_in_real_time_and_stops_when_told() -> None:
+def test_it_plays_in_real_time_and_stops_when_told(loop: EndsLoop) -> None:
     heard, clock, got = Heard(), StreamClock(), threading.Event()
 
-    def take(block: bytes) -> None:
-        heard.pcm.extend(block)
+    def take(event: AirEvent) -> None:
+        heard.take(event)
         if len(heard.pcm) >= 20 * 2 * BLOCK:
             got.set()
 
-    on_air = OnAir(clock, heard, take)
-    on_air.start(RATE)
+    on_air = OnAir("small", clock, RATE, take)
+    loop.call(loop.add_player, on_air.tick)
     assert got.wait(20)
-    on_air.stop()
+    loop.call(loop.remove_player, on_air.tick)
     played_s = len(heard.samples()) / RATE
     assert played_s <= clock.now_s() + BLOCK_S  # never ahead of time
     count = len(heard.pcm)
-    assert not on_air._thread.is_alive()
+    time.sleep(3 * BLOCK_S)
     assert len(heard.pcm) == count
+
+
+def test_a_cue_is_handed_over_with_the_block_that_holds_its_first_audible_sample() -> None:
+    player = Player()
+    quiet = player.say("goal", 0.1, start_s=0.0, level=0.001, whole=False)
+    player.to(0.08)
+    player.add(quiet, 0.2, level=0.5)  # audible from 0.1 s on
+    quiet.complete = True
+    player.to(0.1)
+    assert not player.heard.handed_over
+    player.to(0.5)
+    assert player.heard.handed_over == [("goal", 120)]  # the block from 0.10 to 0.12 s
+    more = player.say("goal", 0.2, start_s=0.6)
+    more.text = "and more"
+    player.say("card", 0.2, start_s=0.9)
+    player.to(2.0)
+    assert player.heard.handed_over == [("goal", 120), ("card", 920)]  # each cue once
+
+
+def test_a_cue_whose_first_clause_cannot_be_heard_is_handed_over_with_the_next() -> None:
+    player = Player()
+    player.say("cue", 0.1, start_s=0.0, level=0.0)
+    player.say("cue", 0.1, start_s=0.2)
+    player.to(1.0)
+    assert player.heard.handed_over == [("cue", 220)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), max_size=6), st.lists(st.integers(1, 40), max_size=12), st.floats(0, 0.3))
+def test_reading_on_gives_what_the_whole_segment_is(chunks: list[int], reads: list[int], cut_s: float) -> None:
+    whole = np.random.default_rng(1).uniform(-1, 1, sum(chunks)).astype(np.float32)
+    segment = Segment("e", "text", 0.0, RATE)
+    segment.chunks = list(np.split(whole, np.cumsum(chunks)[:-1])) if chunks else []
+    segment.samples = len(whole)
+    for cut in (None, cut_s):
+        segment.cut_s = cut
+        reader = SegmentReader(segment)
+        read = [reader.read(count) for count in [*reads, 1000]]
+        np.testing.assert_array_equal(np.concatenate(read), segment.pcm())
+        assert reader.left() == 0
+
+
+def test_each_sample_is_looked_at_once() -> None:
+    """Defect: the whole clause was joined several times every 20 ms."""
+    player = Player()
+    segment = player.say("long", 0.0, start_s=0.0, whole=False)
+    looked_at = 0
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key: slice) -> np.ndarray:  # type: ignore[override]
+            nonlocal looked_at
+            piece = np.asarray(self)[key]
+            looked_at += len(piece)
+            return piece
+
+    for _ in range(100):
+        segment.chunks.append(np.full(BLOCK, 0.5, np.float32).view(Counted))
+        segment.samples += BLOCK
+    segment.complete = True
+    player.to(10.0)
+    assert len(np.flatnonzero(player.heard.samples())) == 100 * BLOCK
+    assert looked_at <= 2 * 100 * BLOCK  # to play it, and to find out from where it can be heard

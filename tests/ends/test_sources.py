@@ -13,18 +13,26 @@ from pathlib import Path
 
 import pytest
 
-from commentary_llm.ends.sources import LineSource, TrackerPort, open_source
+from commentary_llm.ends.contract import Source
+from commentary_llm.ends.lines import TOO_LONG
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.registry import open_source
+from commentary_llm.ends.sources.lines_entry import LineSource
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 
 
 class Taken:
     """Takes lines as a desk would: accepts what says so, refuses the rest."""
 
+    match_id = "small"
+
     def __init__(self) -> None:
         self.lines: list[tuple[str, int, bytes]] = []
         self.replies: dict[str, Callable[[dict[str, object]], None]] = {}
+        self.reason = "bad"
 
-    def __call__(self, line: bytes, number: int, source: str, reply: Callable[[dict[str, object]], None]) -> None:
+    def take(self, line: bytes, number: int, source: str, reply: Callable[[dict[str, object]], None]) -> None:
         self.lines.append((source, number, line))
         event_id = f"{source}-{number}"
         if line == b"fail":
@@ -33,7 +41,7 @@ class Taken:
             self.replies[event_id] = reply
             reply({"line": number, "event_id": event_id, "status": "accepted"})
         else:
-            reply({"line": number, "status": "refused", "reason": "bad"})
+            reply({"line": number, "status": "refused", "reason": self.reason})
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
@@ -48,13 +56,21 @@ def taken() -> Taken:
     return Taken()
 
 
+def begin(loop: EndsLoop, source: Source, taken: Taken) -> None:
+    loop.run(source.start(taken), 20)
+
+
+def end(loop: EndsLoop, source: Source) -> None:
+    loop.run(source.stop(), 20)
+    loop.run(source.close(), 20)
+
+
 @pytest.fixture
-def port(taken: Taken) -> Iterator[TrackerPort]:
+def port(taken: Taken, loop: EndsLoop) -> Iterator[TrackerPort]:
     source = TrackerPort("127.0.0.1", 0)
-    source.start(taken)
+    begin(loop, source, taken)
     yield source
-    source.stop()
-    source.close()
+    end(loop, source)
 
 
 def connect(port: TrackerPort) -> socket.socket:
@@ -72,39 +88,36 @@ def answers(connection: socket.socket, count: int) -> list[dict[str, object]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def test_a_file_is_read_to_its_end(tmp_path: Path, taken: Taken) -> None:
+def test_a_file_is_read_to_its_end(tmp_path: Path, taken: Taken, loop: EndsLoop) -> None:
     (tmp_path / "events file").write_bytes(b"one\n\nthree")
     source = open_source(str(tmp_path / "events file"))
     assert not source.ended()
-    source.start(taken)
+    begin(loop, source, taken)
     wait_for(source.ended)
     assert taken.lines == [("", 1, b"one"), ("", 2, b""), ("", 3, b"three")]
-    source.stop()
-    source.close()
+    end(loop, source)
 
 
-def test_a_fifo_may_get_its_writer_later(tmp_path: Path, taken: Taken) -> None:
+def test_a_fifo_may_get_its_writer_later(tmp_path: Path, taken: Taken, loop: EndsLoop) -> None:
     os.mkfifo(tmp_path / "fifo")
     source = LineSource(str(tmp_path / "fifo"))
-    source.start(taken)
+    begin(loop, source, taken)
     with (tmp_path / "fifo").open("wb") as writer:
         writer.write(b"one\n")
         writer.flush()
         wait_for(lambda: len(taken.lines) == 1)
         assert not source.ended()
     wait_for(source.ended)
-    source.stop()
-    source.close()
+    end(loop, source)
 
 
-def test_a_failed_engine_ends_the_source_quietly(tmp_path: Path, taken: Taken) -> None:
+def test_a_failed_engine_ends_the_source_quietly(tmp_path: Path, taken: Taken, loop: EndsLoop) -> None:
     (tmp_path / "events").write_bytes(b"ok\nfail\nok\n")
     source = LineSource(str(tmp_path / "events"))
-    source.start(taken)
+    begin(loop, source, taken)
     wait_for(source.ended)
     assert len(taken.lines) == 2
-    source.stop()
-    source.close()
+    end(loop, source)
 
 
 def test_places_that_cannot_be_had_are_named(tmp_path: Path, port: TrackerPort) -> None:
@@ -117,18 +130,22 @@ def test_places_that_cannot_be_had_are_named(tmp_path: Path, port: TrackerPort) 
         open_source(f"tcp:127.0.0.1:{port.port}")
 
 
-def test_each_line_is_answered_in_order_and_records_follow_when_they_come(port: TrackerPort, taken: Taken) -> None:
+def test_each_line_is_answered_in_order_and_records_follow_when_they_come(
+    port: TrackerPort, taken: Taken, loop: EndsLoop
+) -> None:
     with connect(port) as tracker:
         tracker.sendall(b"ok\nbad\nok")
         assert [answer["status"] for answer in answers(tracker, 2)] == ["accepted", "refused"]
         tracker.sendall(b"\n")
         (third,) = answers(tracker, 1)
         assert (third["line"], third["status"]) == (3, "accepted")
-        taken.replies["tracker-1-1"]({"line": 1, "event_id": "tracker-1-1", "status": "spoken", "record": {}})
+        loop.call(
+            taken.replies["tracker-1-1"], {"line": 1, "event_id": "tracker-1-1", "status": "spoken", "record": {}}
+        )
         assert answers(tracker, 1)[0]["status"] == "spoken"
 
 
-def test_a_tracker_that_has_sent_all_still_gets_what_is_due(port: TrackerPort, taken: Taken) -> None:
+def test_a_tracker_that_has_sent_all_still_gets_what_is_due(port: TrackerPort, taken: Taken, loop: EndsLoop) -> None:
     with connect(port) as tracker:
         tracker.sendall(b"ok\nok\n")
         tracker.shutdown(socket.SHUT_WR)
@@ -136,7 +153,7 @@ def test_a_tracker_that_has_sent_all_still_gets_what_is_due(port: TrackerPort, t
         for number in (1, 2):
             event_id = f"tracker-1-{number}"
             wait_for(lambda event_id=event_id: event_id in taken.replies)  # type: ignore[misc]
-            taken.replies[event_id]({"event_id": event_id, "status": "spoken"})
+            loop.call(taken.replies[event_id], {"event_id": event_id, "status": "spoken"})
         assert [answer["event_id"] for answer in answers(tracker, 2)] == ["tracker-1-1", "tracker-1-2"]
         assert tracker.recv(10) == b""  # nothing more is due: the connection ends
 
@@ -174,14 +191,54 @@ def test_a_tracker_that_never_reads_its_answers_holds_nobody_up(port: TrackerPor
         assert answers(other, 1)[0]["status"] == "accepted"
 
 
-def test_a_stop_ends_reading_and_close_ends_the_connections(taken: Taken) -> None:
+def test_a_stop_ends_reading_and_close_ends_the_connections(taken: Taken, loop: EndsLoop) -> None:
     source = TrackerPort("127.0.0.1", 0)
-    source.start(taken)
+    begin(loop, source, taken)
     with connect(source) as tracker:
         tracker.sendall(b"ok\n")
         answers(tracker, 1)
-        source.stop()
-        taken.replies["tracker-1-1"]({"event_id": "tracker-1-1", "status": "spoken"})
+        loop.run(source.stop(), 20)
+        loop.call(taken.replies["tracker-1-1"], {"event_id": "tracker-1-1", "status": "spoken"})
         assert answers(tracker, 1)[0]["status"] == "spoken"
-        source.close()
+        loop.run(source.close(), 20)
         assert tracker.recv(10) == b""
+
+
+def test_a_line_too_long_is_refused_and_the_next_is_taken(port: TrackerPort, taken: Taken) -> None:
+    with connect(port) as tracker:
+        tracker.sendall(b"x" * 200_000 + b"\nok\n")
+        assert [answer["status"] for answer in answers(tracker, 2)] == ["refused", "accepted"]
+    assert taken.lines[0][2] is TOO_LONG
+
+
+def test_answers_that_nobody_reads_are_lost_from_the_oldest(port: TrackerPort, taken: Taken) -> None:
+    taken.reason = "bad " * 4_000
+    lines = 3_000  # 48 MB of answers: more than the connection holds
+    with connect(port) as deaf:
+        deaf.sendall(b"bad\n" * lines)
+        wait_for(lambda: len(taken.lines) == lines, 60)
+        deaf.shutdown(socket.SHUT_WR)
+        told = [json.loads(line)["line"] for line in deaf.makefile("rb")]
+    assert told == sorted(told)
+    assert told[-1] == lines
+    assert 1_000 <= len(told) < lines
+
+
+def test_a_folder_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it is a folder"):
+        open_source(str(tmp_path))
+
+
+def test_a_defect_at_the_desk_ends_the_source_and_is_logged(
+    tmp_path: Path, loop: EndsLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Taken):
+        def take(self, line: bytes, number: int, source: str, reply: Callable[[dict[str, object]], None]) -> None:
+            raise ZeroDivisionError
+
+    (tmp_path / "events").write_bytes(b"ok\nok\n")
+    source = open_source(f"file:{tmp_path / 'events'}")
+    begin(loop, source, Broken())
+    wait_for(source.ended)
+    assert "line 1" in caplog.text
+    end(loop, source)

@@ -25,7 +25,8 @@ from commentary_llm.generation.torch.scheduler import Lookahead, ScheduledReques
 from commentary_llm.generation.torch.slots import common_prefix
 from commentary_llm.ground.errors import EngineError
 
-SLOTS, BUDGET, CONTEXT = 4, 12, 40
+SLOTS, BATCH, BUDGET, CONTEXT = 7, 4, 12, 40
+PREFIX = 3  # tokens of a prompt that are worth keeping
 ONE = SamplingParams()
 
 
@@ -46,7 +47,7 @@ class FakeDevice:
         """(slot, token) of every draw, repeat by repeat."""
         assert len(plan.token_ids) == sum(span.count for span in plan.spans) <= BUDGET
         message = encode(Kind.STEP, 1, plan)
-        assert len(message) <= message_capacity(SLOTS, BUDGET, CONTEXT)
+        assert len(message) <= message_capacity(BATCH, BUDGET, CONTEXT)
         assert decode(message) == (Kind.STEP, 1, plan)
         for copy in plan.copies:
             assert len(self.slots[copy.source]) >= copy.length
@@ -77,7 +78,7 @@ class FakeDevice:
 
 requests = st.tuples(
     st.lists(st.integers(0, 2), min_size=1, max_size=30),
-    st.integers(1, SLOTS),
+    st.integers(1, BATCH),
     st.integers(0, 2),
     st.integers(1, 10),  # most tokens
     st.integers(1, 10),  # tokens up to its end
@@ -90,7 +91,7 @@ class Load:
 
     def __init__(self, steps_ahead: int) -> None:
         ahead = Lookahead(steps_ahead, CONTEXT) if steps_ahead else None
-        self.scheduler, self.device = Scheduler(SLOTS, BUDGET, 50, ahead), FakeDevice()
+        self.scheduler, self.device = Scheduler(SLOTS, BATCH, BUDGET, 50, ahead), FakeDevice()
         self.most_in_flight = 2 if steps_ahead else 1
         self.in_flight: deque[tuple[Step, list[list[tuple[int, int]]]]] = deque()
         self.ends: dict[ScheduledRequest, int] = {}
@@ -102,7 +103,8 @@ class Load:
             sampling = SamplingParams(
                 max_new_tokens=most, candidates=candidates, repetition_penalty=1.5, seed=len(self.ends)
             )
-            request = ScheduledRequest(len(self.ends), tuple(prompt), sampling, priority)
+            prefix = ",".join(map(str, prompt[:PREFIX])) if len(prompt) >= PREFIX else ""
+            request = ScheduledRequest(len(self.ends), tuple(prompt), sampling, priority, prefix)
             self.ends[request] = min(most, end)
             self.live.append(request)
             self.scheduler.add(request)
@@ -139,8 +141,10 @@ class Load:
     def check(self) -> None:
         for slot, content in zip(self.scheduler.slots.slots, self.device.slots, strict=True):
             assert content[: len(slot.tokens)] == slot.tokens
+            assert ",".join(map(str, slot.tokens[:PREFIX])) == slot.prefix or not slot.prefix
         busy = {s.slot.index for request in self.live for s in request.sequences if not s.finished}
         assert busy == {slot.index for slot in self.scheduler.slots.slots if slot.busy}
+        assert len(busy) <= BATCH
 
 
 @pytest.mark.parametrize("steps_ahead", [0, 1, 4])
@@ -157,7 +161,7 @@ def test_every_request_ends_with_its_own_tokens(steps_ahead: int, todo: list[obj
         pytest.fail("requests starve")
     assert not load.live
     assert load.scheduler.running == load.scheduler.waiting == 0
-    assert load.scheduler.slots.free == SLOTS
+    assert load.scheduler.slots.busy == 0
 
 
 def plans_of(load: Load, *todo: tuple[object, ...]) -> list[StepPlan]:
@@ -206,7 +210,7 @@ def test_prompts_end_in_draws_of_all_candidates_and_say_how() -> None:
     prompt = (4, 4, 5)
     penalized = SamplingParams(3, temperature=0.5, top_p=0.25, repetition_penalty=1.5, seed=1 << 63, candidates=2)
     for params, seen, seed in ((penalized, (4, 5), -(1 << 63)), (SamplingParams(seed=3), (), 3)):
-        scheduler = Scheduler(SLOTS, BUDGET, 10, Lookahead(4, CONTEXT))
+        scheduler = Scheduler(SLOTS, BATCH, BUDGET, 10, Lookahead(4, CONTEXT))
         scheduler.add(ScheduledRequest(0, prompt, params))
         step = scheduler.schedule()
         assert step is not None
@@ -229,7 +233,7 @@ def run_to_end(scheduler: Scheduler, request: ScheduledRequest) -> list[StepPlan
 
 
 def test_prefix_is_reused_and_only_the_rest_runs() -> None:
-    scheduler = Scheduler(SLOTS, 64, 10)
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
     run_to_end(scheduler, ScheduledRequest(0, tuple(range(20)), ONE, prefix="p"))
     again = ScheduledRequest(1, (*range(15), 99, 98), ONE, prefix="p")
     (plan,) = run_to_end(scheduler, again)
@@ -241,7 +245,7 @@ def test_prefix_is_reused_and_only_the_rest_runs() -> None:
 
 
 def test_kept_prefix_outlives_unrelated_requests() -> None:
-    scheduler = Scheduler(SLOTS, 64, 50)
+    scheduler = Scheduler(SLOTS, BATCH, 64, 50)
     run_to_end(scheduler, ScheduledRequest(0, tuple(range(20)), ONE, prefix="p"))
     for other in range(1, 10):
         run_to_end(scheduler, ScheduledRequest(other, (100 + other,) * 5, ONE))
@@ -250,8 +254,86 @@ def test_kept_prefix_outlives_unrelated_requests() -> None:
     assert again.cached_tokens == 20
 
 
+def prefix_tokens(name: str) -> tuple[int, ...]:
+    """Prefixes of 12 tokens that begin alike, as prompts in one language do."""
+    return (1, 2, 3, 4, *(1000 * (ord(name) - 96) + token for token in range(8)))
+
+
+def computed(scheduler: Scheduler, name: str, number: int, candidates: int = 1) -> int:
+    """Tokens of prompt computed for a request of a match, run to its end."""
+    prompt = (*prefix_tokens(name), 90_000 + number)
+    request = ScheduledRequest(number, prompt, SamplingParams(candidates=candidates), prefix=name)
+    run_to_end(scheduler, request)
+    return len(prompt) - request.cached_tokens
+
+
+def test_no_prefix_that_has_room_is_computed_twice() -> None:
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
+    names = "abcdefg"
+    assert len(names) == SLOTS
+    for number, name in enumerate(names):
+        # The four tokens that all prefixes begin with are copied, not taken from the match that has them.
+        assert computed(scheduler, name, number) == (13 if number == 0 else 9)
+    for number, name in enumerate(names * 3, start=100):
+        assert computed(scheduler, name, number) == 1
+
+
+def test_candidates_push_out_no_prefix_while_all_fit() -> None:
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
+    names = "abcd"  # three others are kept beside the match that speaks with all candidates
+    assert len(names) - 1 + BATCH == SLOTS
+    for number, name in enumerate(names):
+        computed(scheduler, name, number, BATCH)
+    for number, name in enumerate(names * 3, start=100):
+        assert computed(scheduler, name, number, BATCH) == 1
+
+
+def test_the_prefix_used_longest_ago_goes_first() -> None:
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
+    for number, name in enumerate("abcdefg"):
+        computed(scheduler, name, number)
+    assert computed(scheduler, "a", 100) == 1  # used just now
+    assert computed(scheduler, "h", 101) == 9  # takes the place of b
+    assert [computed(scheduler, name, 102 + number) for number, name in enumerate("acdefgh")] == [1] * 7
+    assert computed(scheduler, "b", 110) == 9  # takes the place of a
+
+
+def test_a_request_of_another_match_ends_nothing_but_itself() -> None:
+    """Two matches in one step; one is cancelled while it runs, the other goes on and keeps its prefix."""
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
+    ours, theirs = (
+        ScheduledRequest(number, (*prefix_tokens(name), 9), SamplingParams(candidates=2), prefix=name)
+        for number, name in enumerate("ab")
+    )
+    scheduler.add(ours)
+    scheduler.add(theirs)
+    step = scheduler.schedule()
+    assert step is not None
+    assert {sequence.request for sequence in step.draws} == {ours, theirs}
+    for sequence in step.draws:
+        scheduler.note_drawn(sequence, 50 + sequence.candidate)
+    scheduler.remove(theirs)  # its second candidate has no copy of the prompt yet
+    step = scheduler.schedule()
+    assert step is not None
+    assert [sequence.request for sequence in step.draws] == [ours, ours]
+    for sequence in step.draws:
+        scheduler.finish(sequence)
+    assert scheduler.slots.busy == 0
+    assert [computed(scheduler, name, 100) for name in "abab"] == [1, 1, 1, 1]
+
+
+def test_no_more_sequences_run_than_a_batch_has_though_slots_are_free() -> None:
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
+    for number in range(3):
+        scheduler.add(ScheduledRequest(number, (number,), SamplingParams(candidates=3)))
+    step = scheduler.schedule()
+    assert step is not None
+    assert len(step.draws) == 3
+    assert (scheduler.running, scheduler.waiting) == (1, 2)
+
+
 def test_candidates_prefill_once_then_copy() -> None:
-    scheduler = Scheduler(SLOTS, 64, 10)
+    scheduler = Scheduler(SLOTS, BATCH, 64, 10)
     request = ScheduledRequest(0, tuple(range(9)), SamplingParams(candidates=3))
     scheduler.add(request)
     first = scheduler.schedule()
@@ -269,7 +351,7 @@ def test_candidates_prefill_once_then_copy() -> None:
 
 
 def test_higher_priority_is_admitted_first_and_the_queue_is_bounded() -> None:
-    scheduler = Scheduler(1, 64, 2)
+    scheduler = Scheduler(1, 1, 64, 2)
     low, high = ScheduledRequest(0, (1,), ONE), ScheduledRequest(1, (2,), ONE, priority=5)
     scheduler.add(low)
     scheduler.add(high)

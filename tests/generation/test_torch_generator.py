@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from commentary_llm.artifacts.llama import read_config
 from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.registry import select_backend
-from commentary_llm.generation.torch.backend import TorchBackendConfig
+from commentary_llm.generation.torch.backend import TorchBackendConfig, kv_slots_of, slot_bytes
+from commentary_llm.generation.torch.config import model_config
 from commentary_llm.generation.torch.cuda.library import load_kernels
 from commentary_llm.generation.torch.generator import TorchGenerator, open_torch_generator
+from commentary_llm.generation.torch.kv_cache import KVCache
+from commentary_llm.generation.torch.protocol import StepPlan
 from commentary_llm.ground.errors import ConfigError, EngineError, InputError
 from commentary_llm.settings import EngineConfig
 
@@ -116,6 +122,81 @@ def test_what_can_never_run_is_refused(generator: TorchGenerator) -> None:
     for handle in [blocker, *handles]:
         generator.cancel(handle)
         handle.result(TIMEOUT_S)
+
+
+def test_two_matches_share_a_batch_and_one_is_cancelled(
+    tiny_shards: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TorchBackendConfig(tiny_shards[1], "float32", max_batch=4, max_context=400, batch_window_ms=10.0)
+    prefixes = [f"Match {name}: the referee points to the spot. " for name in "AB"]
+    with open_torch_generator(config, None) as generator:
+
+        def asked(prefix: str, most: int) -> GenerationRequest:
+            return request("Who?", prefix, max_new_tokens=most, temperature=0.8, seed=5, candidates=2)
+
+        alone = [generator.submit(asked(prefix, 24)).result(TIMEOUT_S) for prefix in prefixes]
+        object.__setattr__(config, "batch_window_ms", 1e3 * TIMEOUT_S)  # no test waits so long: a full batch ends it
+        plans: list[StepPlan] = []
+        run = generator._loop._plans._runner.run
+        monkeypatch.setattr(generator._loop._plans._runner, "run", lambda plan: (plans.append(plan), run(plan))[1])
+        # In turn, each time the other one is cancelled.
+        for kept, cancelled in ((0, 1), (1, 0)):
+            plans.clear()
+            handles = {
+                kept: generator.submit(asked(prefixes[kept], 24)),
+                cancelled: generator.submit(asked(prefixes[cancelled], 300)),
+            }
+            next(iter(handles[cancelled]))
+            generator.cancel(handles[cancelled])
+            reasons = {each.finish_reason for each in handles[cancelled].result(TIMEOUT_S)}
+            assert reasons == {FinishReason.CANCELLED}
+            found = handles[kept].result(TIMEOUT_S)
+            assert [each.token_ids for each in found] == [each.token_ids for each in alone[kept]]
+            assert len([span for span in plans[0].spans if span.draws]) == 2  # both prompts in the first step
+
+
+def test_prefixes_of_more_matches_than_decode_at_once_stay(tiny_shards: dict[int, Path]) -> None:
+    config = TorchBackendConfig(tiny_shards[1], "float32", max_batch=2, kv_slots=6, max_context=400)
+    prefixes = [f"Match {name}: the referee points to the spot once more. " for name in "ABCDE"]
+    with open_torch_generator(config, None) as generator:
+        for turn in range(3):
+            for prefix in prefixes:
+                handle = generator.submit(request("Who?", prefix, max_new_tokens=4, candidates=2))
+                handle.result(TIMEOUT_S)
+                assert turn == 0 or handle.cached_tokens >= generator.count_tokens(prefix)
+
+
+def test_slots_follow_from_memory_and_are_settable(tiny_shards: dict[int, Path]) -> None:
+    config = TorchBackendConfig(tiny_shards[1], max_context=400)
+    model = model_config(read_config(tiny_shards[1]), 1, "here")
+    assert kv_slots_of(config, model) == config.max_batch + 16
+    shape = dataclasses.replace(model.local, layers=32, kv_heads=32, head_dim=128)
+    big = dataclasses.replace(model, local=shape)  # a slot takes 400 MiB on a CPU, half of it on a GPU
+    assert slot_bytes(config, big) == 400 * 2**20
+    assert kv_slots_of(config, big) == config.max_batch
+    assert kv_slots_of(dataclasses.replace(config, max_batch=2), big) == 5
+    assert kv_slots_of(dataclasses.replace(config, device="cuda"), big) == config.max_batch + 16
+    assert kv_slots_of(dataclasses.replace(config, kv_slots=9), big) == 9
+    with pytest.raises(ConfigError, match="kv_slots is 7, expected max_batch 8 or more"):
+        TorchBackendConfig(tiny_shards[1], kv_slots=7)
+    with pytest.raises(ConfigError, match="batch_window_ms is 11"):
+        TorchBackendConfig(tiny_shards[1], batch_window_ms=11)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_slots_take_memory_as_they_are_filled(tiny_shards: dict[int, Path]) -> None:
+    model = model_config(read_config(tiny_shards[1]), 1, "here")
+    row_bytes = slot_bytes(TorchBackendConfig(tiny_shards[1], max_context=2), model) // 2
+    before = resident_bytes()
+    cache = KVCache(model, 2**29 // 2**12 // row_bytes, 2**12, torch.float32, torch.device("cpu"))
+    assert cache.size_bytes > 2**28
+    assert resident_bytes() - before < cache.size_bytes // 8
+    keys, values = cache.read(0, 0, 2, 2**12)
+    assert not keys.any()
+    assert not values.any()
 
 
 def test_chat_uses_the_template(generator: TorchGenerator) -> None:

@@ -24,9 +24,13 @@ from unittest import mock
 
 from asr_tts.audio.crowd import CrowdNoise
 from commentary_llm.commands.runs import BED_RATE_HZ
+from commentary_llm.ends.contract import Closing, Ending, Opening
 from commentary_llm.ends.desk import Answers, EventDesk
-from commentary_llm.ends.outputs import CAPTIONS, SOUND, ReplayOutputs
-from commentary_llm.ends.sources import TrackerPort
+from commentary_llm.ends.loop import EndsLoop
+from commentary_llm.ends.match_ends import MatchEnds
+from commentary_llm.ends.outputs import CAPTIONS, SOUND, MatchFiles
+from commentary_llm.ends.registry import SinkSetting
+from commentary_llm.ends.sources.tcp_entry import TrackerPort
 from commentary_llm.ends.stadium_track import moments
 from commentary_llm.engine import CommentaryEngine
 from commentary_llm.ground.clock import StreamClock
@@ -76,13 +80,22 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
     times = StreamTimes.lay_out(list(recording.events))
     stepped = SteppedTime()
     clock = StreamClock(monotonic=stepped)
-    outputs, heard, answers = ReplayOutputs(folder, full_timeline=False), Heard(), Answers()
+    files, heard, answers = MatchFiles(folder, SinkSetting(recording.info.id)), Heard(), Answers(recording.info.id)
+    complaints: list[str] = []
     config = EngineConfig(match=recording.info, candidates=1, temperature=0.0, max_new_tokens=32)
     decisions: list[str] = []
     # Time stands still for the writer too: how fast the machine decodes must not show in where a line is cut.
     still = mock.patch("commentary_llm.session.writer.perf_counter", return_value=0.0)
     patience = mock.patch("commentary_llm.session.writer.TextBudget.of", return_value=_WAIT_S)
-    with still, patience, CommentaryEngine.start(config, clock=clock, subscribers=[outputs, heard, answers]) as engine:
+    with (
+        still,
+        patience,
+        EndsLoop() as loop,
+        CommentaryEngine.start(config, clock=clock, subscribers=[heard]) as engine,
+    ):
+        ends = MatchEnds(loop, [*files.sinks, answers], complaints.append)
+        opening = Opening(recording.info.id, "golden", engine.synthesizer.sample_rate_hz, clock.now_s())
+        ends.start(engine.events, opening, clock, live=False)
 
         def settle() -> None:
             assert engine.wait_idle(_WAIT_S), "the engine did not come to rest"
@@ -93,14 +106,16 @@ def golden(recording: Recording, folder: Path, feed: Feed) -> dict[str, Any]:
 
         clock.start_at(times(recording.events[0]))
         settle()
-        feed(engine, recording, lambda event: clock.jump_to(times(event)), answers, decided)
+        feed(engine, recording, lambda event: clock.jump_to(times(event)), decided, loop, answers)
         engine.drain(_WAIT_S)
+        ends.close(Closing())
         bed = CrowdNoise(moments(recording.events, times), BED_RATE_HZ, seed=0)
-        records, _ = outputs.finish(bed, clock.now_s(), "golden")
+        ends.finish(Ending("golden", clock.now_s(), bed))
+        assert not complaints
         counts = {name: engine.metrics.of(name) for name in ("events", "skipped", "dropped", "cues", "branches")}
     return {
         "decisions": decisions,
-        "lines": [_line(record) for record in records],
+        "lines": [_line(record) for record in files.records],
         "counts": counts,
         "captions": hashlib.sha256((folder / CAPTIONS).read_bytes()).hexdigest()[:16],
         "samples": heard.sums,
@@ -115,7 +130,8 @@ def _line(record: CueRecord) -> str:
 
 
 Feed = Callable[
-    [CommentaryEngine, Recording, Callable[[MatchEvent], None], Answers, Callable[[MatchEvent, str], None]], None
+    [CommentaryEngine, Recording, Callable[[MatchEvent], None], Callable[[MatchEvent, str], None], EndsLoop, Answers],
+    None,
 ]
 
 
@@ -123,8 +139,9 @@ def feed_by_call(
     engine: CommentaryEngine,
     recording: Recording,
     step: Callable[[MatchEvent], None],
-    answers: Answers,
     decided: Callable[[MatchEvent, str], None],
+    loop: EndsLoop,
+    answers: Answers,
 ) -> None:
     for event in recording.events:
         step(event)
@@ -138,12 +155,13 @@ def feed_by_tcp(
     engine: CommentaryEngine,
     recording: Recording,
     step: Callable[[MatchEvent], None],
-    answers: Answers,
     decided: Callable[[MatchEvent, str], None],
+    loop: EndsLoop,
+    answers: Answers,
 ) -> None:
     port = TrackerPort("127.0.0.1", 0)
     desk = EventDesk(engine, recording.info, answers, engine.clock.now_s, lambda text: None)
-    port.start(desk.take)
+    loop.run(port.start(desk))
     address = ("127.0.0.1", port.port)
     with socket.create_connection(address, timeout=_WAIT_S) as tracker, tracker.makefile("rw") as lines:
         for event in recording.events:
@@ -154,8 +172,8 @@ def feed_by_tcp(
             while (answer := json.loads(lines.readline()))["status"] in ("spoken", "dropped"):
                 pass
             decided(event, str(answer.get("silent", answer["status"])))
-    port.stop()
-    port.close()
+    loop.run(port.stop())
+    loop.run(port.close())
 
 
 def shared_statsbomb() -> Recording | None:

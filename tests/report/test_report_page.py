@@ -13,7 +13,7 @@ from report_samples import sample_records, sample_summary
 
 from asr_tts.recognizer.word_error import normalise_words, word_errors
 from commentary_llm.ground.errors import OutputError
-from commentary_llm.report import render_report, write_report
+from commentary_llm.report.page import render_report, write_report
 from commentary_llm.report.timeline import build_timeline, elapsed_s
 from commentary_llm.report.waterfall import build_cue_chart, nice_step
 from commentary_llm.report.word_diff import word_diff

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from asr_tts.recognizer.word_error import word_errors
 from commentary_llm.ground.metrics import Metrics
-from commentary_llm.report import percentiles, print_summary, summarise
-from commentary_llm.report.summary import branch_figures, clock, decimal, milliseconds, percent
+from commentary_llm.report.summary import print_summary
+from commentary_llm.session.figures import branch_figures, clock, decimal, milliseconds, percent, percentiles, summarise
 from commentary_llm.session.record import ReplaySummary
 
 

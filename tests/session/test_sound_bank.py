@@ -64,10 +64,10 @@ def test_what_is_missing_or_damaged_alone_is_made_again(tmp_path: Path) -> None:
 
 def test_an_opener_whose_clip_is_lost_later_is_not_there(tmp_path: Path) -> None:
     bank, _ = made(Counting(), ClipCache(tmp_path))
-    assert bank.speech("Goal!", Mood.HOT) is not None
+    assert bank.speech(["Goal!"], Mood.HOT) is not None
     for path in tmp_path.iterdir():
         path.unlink()
-    assert bank.speech("Goal!", Mood.HOT) is None
+    assert bank.speech(["Goal!"], Mood.HOT) is None
     assert OpenerSentence("Goal!", Mood.HOT) not in bank  # a match that opens later has it made again
 
 

@@ -76,7 +76,13 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "bench" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["--kickoff", "2=1:00", "--seed", "3", "--out", "a b: c", "--no-few-shot"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--kickoff", "2=1:00", "--seed", "3", "--out", "a b: c", "--no-few-shot", "--sink=pcm:a b", "--sink", "vtt:c"],
+    ],
+)
 def test_what_is_shown_is_a_file_that_says_the_same(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from asr_tts.recognizer.word_error import word_errors
-from commentary_llm.report.summary import summarise
+from commentary_llm.session.figures import summarise
 from commentary_llm.session.record import CueRecord, Refusal, ReplaySummary, Stage
 
 ARG, FRA = "Argentina", "France"

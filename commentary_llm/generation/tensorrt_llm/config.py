@@ -16,9 +16,11 @@ class TensorRTLLMConfig:
     engine_dir: Path  # as `commentary_llm.ground.home.llm_engines_dir` names it
     model: str  # name of the model, for messages that say how to build its engines
     max_waiting: int = 64  # sequences queued beyond those running; more are refused
-    # The KV cache holds this many times what a full batch needs; the rest keeps prefixes. All of the GPU's memory, the
-    # library's default, would leave none for the speech networks on rank 0.
-    cache_batches: int = 2
+    # Sequences of full length that the KV cache has room for, in blocks: what running ones leave keeps prefixes, those
+    # used longest ago go first. None: twice a full batch. All of the GPU's memory, the library's default, would leave
+    # none for the speech networks on rank 0.
+    kv_slots: int | None = None
+    batch_window_ms: float = 0.0  # how long the first of several requests waits for the others, 0 to 10
     cuda_graphs: bool = True
     stall_s: float = 30.0  # running requests without a token for so long: another rank is stuck in a collective
     drain_s: float = 5.0  # at close: until cancelled requests have ended
@@ -27,6 +29,7 @@ class TensorRTLLMConfig:
     timeouts: RankTimeouts = field(default_factory=lambda: RankTimeouts(start_s=600.0, answer_s=10.0))
 
     def __post_init__(self) -> None:
-        for name, least in (("max_waiting", 1), ("cache_batches", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
+        if self.max_waiting < 1:
+            raise ConfigError(f"max_waiting is {self.max_waiting}, expected 1 or more")
+        if not 0 <= self.batch_window_ms <= 10:
+            raise ConfigError(f"batch_window_ms is {self.batch_window_ms}, expected 0 to 10")

@@ -59,6 +59,7 @@ def connect(config: TensorRTLLMConfig, comm: MPI.Comm | None) -> Rank:
     if comm is None or comm.Get_size() == 1:
         bindings = executor_bindings()
         facts, gpu = fitting_engines(config, 0, 1)
+        _kv_slots(config, facts)
         return Rank(0, 1, facts, gpu, bindings, None)
     _check_threads()
     rank, ranks = comm.Get_rank(), comm.Get_size()
@@ -67,6 +68,7 @@ def connect(config: TensorRTLLMConfig, comm: MPI.Comm | None) -> Rank:
     try:
         bindings = executor_bindings()
         facts, gpu = fitting_engines(config, rank, ranks)
+        _kv_slots(config, facts)
         ready = facts, gpu, bindings
     except CommentaryError as error:
         own = error
@@ -90,7 +92,7 @@ def open_executor(config: TensorRTLLMConfig, member: Rank) -> Any:
     with one rank.
     """
     bindings, options = member.bindings, member.facts.options
-    cache_tokens = config.cache_batches * options.max_batch_size * options.max_seq_len
+    cache_tokens = _kv_slots(config, member.facts) * options.max_seq_len
     started = time.perf_counter()
     try:
         executor = bindings.Executor(
@@ -115,6 +117,17 @@ def open_executor(config: TensorRTLLMConfig, member: Rank) -> Any:
         *(member.label, member.ranks, member.facts.model, member.gpu.name, time.perf_counter() - started),
     )
     return executor
+
+
+def _kv_slots(config: TensorRTLLMConfig, facts: EngineFacts) -> int:
+    """Sequences of full length in the KV cache. Raises ConfigError when a full batch would not fit."""
+    batch = facts.options.max_batch_size
+    slots = 2 * batch if config.kv_slots is None else config.kv_slots
+    if slots < batch:
+        raise ConfigError(
+            f"kv_slots is {slots}, expected {batch} or more: the engines decode so many sequences at once"
+        )
+    return slots
 
 
 def _check_threads() -> None:

@@ -55,15 +55,15 @@ def _config(options: ModelOptions, ranks: int) -> TensorRTLLMConfig:
         raise ConfigError(
             f"llm_sizes is {options.sizes!r}: the torch backend alone pads a model, tensorrt_llm runs what was built"
         )
-    if options.kv_slots is not None:
-        raise ConfigError(
-            f"kv_slots is {options.kv_slots}: engines of tensorrt_llm have the slots they were built with; say "
-            "--max-batch-size to `python -m checkpoints engines build-llm`"
-        )
     from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
 
     folder = options.engines if options.engines is not None else llm_engines_dir(options.model, ranks)
-    return TensorRTLLMConfig(engine_dir=folder, model=options.model)
+    return TensorRTLLMConfig(
+        engine_dir=folder,
+        model=options.model,
+        kv_slots=options.kv_slots,
+        batch_window_ms=options.batch_window_ms,
+    )
 
 
 BACKENDS.register("tensorrt_llm", TensorRTLLMBackend())

@@ -46,7 +46,13 @@ class TensorRTLLMGenerator:
         self._close_lock = threading.Lock()
         self._executor: Any = open_executor(config, self._member)
         self._session = LeaderSession(
-            self._executor, self._member.bindings, self._tokenizer, config, facts.tokens_per_block, self._failed
+            self._executor,
+            self._member.bindings,
+            self._tokenizer,
+            config,
+            facts.options.max_batch_size,
+            facts.tokens_per_block,
+            self._failed,
         )
         self._watch: RankWatch | None = None
         if self._member.peers is not None:

@@ -4,6 +4,10 @@ Every candidate is a request of its own, enqueued together with its siblings. `n
 children of one request, which the executor can only end together: a candidate whose text has met a stop string would
 decode on, and a child does not time out once its parent has ended (executorImpl.cpp, `finishTimedOutRequests`).
 
+Requests of one moment are enqueued in one call, so that the executor begins them with one step: while nothing runs, the
+first one waits `batch_window_ms` for others, and the callers wait with it. Beside running sequences nothing waits; the
+executor takes what has come before each of its steps.
+
 Two clocks watch a deadline: the executor's (`allotted_time_ms`, which starts when a request becomes active) and ours,
 since a queued request has none.
 """
@@ -43,6 +47,16 @@ class _Sequence:
     cancelled: bool = False  # told to the executor
 
 
+@dataclass(eq=False)
+class _Submission:
+    """One caller's request on its way to the executor."""
+
+    requests: list[Any]
+    sequences: list[_Sequence]
+    done: bool = False
+    error: CommentaryError | None = None
+
+
 class LeaderSession:
     """Owns the executor on rank 0. Thread-safe, but for the responses, which the reader thread alone handles."""
 
@@ -52,14 +66,17 @@ class LeaderSession:
         bindings: Any,
         tokenizer: Tokenizer,
         config: TensorRTLLMConfig,
+        max_batch: int,
         tokens_per_block: int,
         failed: Callable[[CommentaryError], None],
     ) -> None:
         """`failed` is called once, on the reader thread, when the executor can no longer be used."""
         self._executor, self._bindings, self._tokenizer, self._config = executor, bindings, tokenizer, config
-        self._tokens_per_block, self._failed = tokens_per_block, failed
+        self._max_batch, self._tokens_per_block, self._failed = max_batch, tokens_per_block, failed
         self._end_id, self._end_words = end_and_stop_words(tokenizer)
         self._lock = threading.Lock()
+        self._gathered = threading.Condition(self._lock)
+        self._gathering: list[_Submission] = []
         self._running: dict[int, _Sequence] = {}
         self._closing = False
         self._abandoned = False
@@ -70,7 +87,10 @@ class LeaderSession:
         self._reader.start()
 
     def submit(self, handle: RequestHandle, stop_words: list[list[int]]) -> None:
-        """Enqueues all candidates. Raises BusyError when the queue is full, EngineError when the session has ended."""
+        """Enqueues all candidates, within the batch window.
+
+        Raises BusyError when the queue is full, EngineError when the session has ended.
+        """
         request, sampling = handle.request, handle.request.sampling
         allotted = None
         if handle.deadline_s is not None:
@@ -93,15 +113,51 @@ class LeaderSession:
             _Sequence(handle, CandidateText(index, sampling, handle.prompt, self._tokenizer, eos))
             for index in range(sampling.candidates)
         ]
-        with self._lock:  # the reader waits: a response must not come before its id is known
+        self._enqueue_with_others(_Submission(requests, sequences))
+
+    def _enqueue_with_others(self, own: _Submission) -> None:
+        """Enqueues what callers submit within the batch window; the first of them does it for all."""
+        with self._gathered:
             self._raise_ended()
-            try:
-                ids = self._executor.enqueue_requests(requests)
-            except RuntimeError as error:
-                raise self._refusal(error) from error
-            if not self._running:
-                self._progress_s = time.perf_counter()
-            self._running.update(zip(ids, sequences, strict=True))
+            self._gathering.append(own)
+            if self._gathering[0] is own:
+                window_s = self._config.batch_window_ms / 1e3
+                if window_s and not self._running:
+                    self._gathered.wait_for(lambda: self._closing or self._full_batch(), window_s)
+                batch, self._gathering = self._gathering, []
+                self._enqueue(batch)
+                self._gathered.notify_all()
+            else:
+                self._gathered.notify_all()  # the batch may be full
+                self._gathered.wait_for(lambda: own.done)
+            if own.error is not None:
+                raise own.error
+
+    def _full_batch(self) -> bool:
+        return sum(len(each.requests) for each in self._gathering) >= self._max_batch
+
+    def _enqueue(self, batch: list[_Submission]) -> None:
+        """With the lock held, so that the reader waits: a response must not come before its id is known."""
+        try:
+            self._raise_ended()
+            ids = self._executor.enqueue_requests([request for each in batch for request in each.requests])
+        except RuntimeError as error:
+            if len(batch) > 1:  # the queue may have room for some of them
+                for each in batch:
+                    self._enqueue([each])
+                return
+            batch[0].error, batch[0].done = self._refusal(error), True
+            return
+        except CommentaryError as error:
+            for each in batch:
+                each.error, each.done = error, True
+            return
+        if not self._running:
+            self._progress_s = time.perf_counter()
+        sequences = [sequence for each in batch for sequence in each.sequences]
+        self._running.update(zip(ids, sequences, strict=True))
+        for each in batch:
+            each.done = True
 
     def cancel(self, handle: RequestHandle) -> None:
         """Ends a request for its caller at once; the executor follows with its next step.
@@ -115,8 +171,9 @@ class LeaderSession:
 
         Requests still queued when the executor is shut down would vanish without a response.
         """
-        with self._lock:
+        with self._gathered:
             self._closing = True
+            self._gathered.notify_all()
             handles = {sequence.handle for sequence in self._running.values()}
         for handle in handles:
             self._end(handle, FinishReason.CANCELLED)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PREFIXES = 16
+_CACHE_BYTES = {"cpu": 2 << 30, "cuda": 16 << 30}
+
 
 @dataclass(frozen=True)
 class TorchBackendConfig:
@@ -38,13 +41,19 @@ class TorchBackendConfig:
     shards: Path  # as `commentary_llm.ground.home.shards_dir` names it
     compute_dtype: str = "auto"  # "int8", or "float32" (exact, four bytes a weight); auto: see `cpu_compute_dtype`
     device: str = "cpu"  # or "cuda": each rank on a GPU of its own, of compute capability 9.0
-    max_batch: int = 8  # KV slots: candidates that decode together
+    max_batch: int = 8  # candidates that decode together
+    kv_slots: int | None = None  # sequences whose keys and values are kept; None: see `kv_slots_of`
     max_context: int = 1024  # tokens of prompt and completion together
     max_step_tokens: int = 256  # prompts are computed in chunks of up to this many tokens
     max_waiting: int = 64  # requests queued beyond those running; more are refused
     steps_ahead: int = 4  # decode steps a plan, where the device draws; news and the voice wait for about two plans
     threads: int = 1  # torch threads a rank
     sizes: str | None = None  # pad the model with zeros to these sizes, for timing: a name of `sizes.KNOWN_SIZES`
+    # An idle loop waits so long after a request for others that share its first step. Four requests within 3 ms of each
+    # other ended after 3.7 s with 0, 3.0 s with 2 and 2.8 s with 5 ms (default model, two busy cores); four submitters
+    # that never rest get as many lines with any. But of 8 matches with 8 events a minute each, two ask within 5 ms once
+    # in 200 times, and all others would wait in vain: hence 0.
+    batch_window_ms: float = 0.0
     timeouts: RankTimeouts = field(default_factory=RankTimeouts)
 
     def __post_init__(self) -> None:
@@ -52,6 +61,10 @@ class TorchBackendConfig:
         for name, least in least_values.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
+        if self.kv_slots is not None and self.kv_slots < self.max_batch:
+            raise ConfigError(f"kv_slots is {self.kv_slots}, expected max_batch {self.max_batch} or more")
+        if not 0 <= self.batch_window_ms <= 10:
+            raise ConfigError(f"batch_window_ms is {self.batch_window_ms}, expected 0 to 10")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}, expected 'cpu' or 'cuda'")
         if self.device == "cuda" and self.compute_dtype == "float32":
@@ -76,7 +89,26 @@ class RankBackend:
     model_name: str
     compute_dtype: str
     weight_bytes: int
+    slots: int  # of the KV cache
     cache_bytes: int
+
+
+def slot_bytes(config: TorchBackendConfig, model: ModelConfig) -> int:
+    """Bytes of a rank's KV cache that one sequence of `max_context` tokens takes."""
+    local, number_bytes = model.local, 2 if config.device == "cuda" else 4
+    return number_bytes * local.layers * 2 * local.kv_heads * local.head_dim * config.max_context
+
+
+def kv_slots_of(config: TorchBackendConfig, model: ModelConfig) -> int:
+    """Slots of the KV cache, the same on every rank: as configured, else a full batch and the prefixes of 16 matches.
+
+    Of the prefixes as many as fit 2 GiB a rank on a CPU and 16 GiB on a GPU, slots at their full length. What is never
+    written takes no memory on a CPU: a prefix of 230 tokens of the default model 11 MB (one rank of one).
+    """
+    if config.kv_slots is not None:
+        return config.kv_slots
+    fitting = _CACHE_BYTES[config.device] // slot_bytes(config, model)
+    return max(config.max_batch, min(config.max_batch + _PREFIXES, fitting))
 
 
 def check_shards(config: TorchBackendConfig, rank: int, ranks: int) -> Manifest:
@@ -135,6 +167,7 @@ def make_backend(
     torch.set_num_threads(config.threads)
     if config.max_context > model.max_positions:
         raise ConfigError(f"max_context is {config.max_context}, the model knows {model.max_positions} positions")
+    slots = kv_slots_of(config, model)
     runner: Runner
     if config.device == "cuda":
         compute_dtype = "int8"
@@ -146,11 +179,11 @@ def make_backend(
         peers.barrier("loading the model", config.timeouts.start_s)
     info = info_of(peers)
     log.info(
-        "rank %d of %d: %s, %s, %.0f MB weights, %.0f MB cache, ready in %.1f s",
-        *(info.rank, info.size, name, compute_dtype, weight_bytes / 1e6, cache_bytes / 1e6),
+        "rank %d of %d: %s, %s, %.0f MB weights, %d sequences of cache in %.0f MB, ready in %.1f s",
+        *(info.rank, info.size, name, compute_dtype, weight_bytes / 1e6, slots, cache_bytes / 1e6),
         time.perf_counter() - started,
     )
-    return RankBackend(runner, peers, model, name, compute_dtype, weight_bytes, cache_bytes)
+    return RankBackend(runner, peers, model, name, compute_dtype, weight_bytes, slots, cache_bytes)
 
 
 def _cpu_runner(
@@ -160,7 +193,7 @@ def _cpu_runner(
     device, kernels = torch.device("cpu"), select_kernels(compute_dtype)
     collectives: Collectives = SoloCollectives() if peers is None else MpiCollectives(peers)
     weights = load(model, kernels, device)
-    cache = KVCache(model, config.max_batch, config.max_context, kernels.cache_dtype, device)
+    cache = KVCache(model, kv_slots_of(config, model), config.max_context, kernels.cache_dtype, device)
     shard = LlamaShard(model, weights, kernels, collectives, cache, device)
     return HostRunner(StepRunner(shard, cache, model.group, device)), weights.size_bytes, cache.size_bytes
 
@@ -180,7 +213,9 @@ def _cuda_runner(
         raise ConfigError(fault)
     device = torch.device("cuda", index)
     weights = load(model, RawMatrices(), device)
-    runner = CudaRunner(model, weights, config.max_batch, config.max_context, config.max_step_tokens, device, peers)
+    runner = CudaRunner(
+        model, weights, kv_slots_of(config, model), config.max_context, config.max_step_tokens, device, peers
+    )
     return runner, weights.size_bytes, runner.cache_bytes
 
 
@@ -194,7 +229,7 @@ def _against_gpu(config: TorchBackendConfig, model: ModelConfig, index: int) -> 
         )
     local, name = model.local, torch.cuda.get_device_name(index)
     weight_bytes = sum(math.prod(shape) for shape in local.tensors().values())
-    cache_bytes = 4 * local.layers * config.max_batch * config.max_context * local.kv_heads * local.head_dim
+    cache_bytes = kv_slots_of(config, model) * slot_bytes(config, model)
     free_bytes, total_bytes = torch.cuda.mem_get_info(index)
     log.info(
         "GPU %d, %s: %.1f of %.1f GB free; weights %.1f GB (twice while they are packed), cache %.1f GB",
@@ -203,6 +238,6 @@ def _against_gpu(config: TorchBackendConfig, model: ModelConfig, index: int) -> 
     if 2 * weight_bytes + cache_bytes > free_bytes:
         return (
             f"{name} has {free_bytes / 1e9:.1f} GB free, and the weights (twice while they are packed) and the cache "
-            f"take {(2 * weight_bytes + cache_bytes) / 1e9:.1f} GB; lower max_batch or max_context, or use more ranks"
+            f"take {(2 * weight_bytes + cache_bytes) / 1e9:.1f} GB; lower kv_slots or max_context, or use more ranks"
         )
     return ""

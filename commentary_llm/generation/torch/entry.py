@@ -48,6 +48,8 @@ def _config(options: ModelOptions, ranks: int) -> TorchBackendConfig:
         device=options.device,
         threads=options.threads,
         max_batch=options.max_batch,
+        kv_slots=options.kv_slots,
+        batch_window_ms=options.batch_window_ms,
         sizes=options.sizes,
     )
 

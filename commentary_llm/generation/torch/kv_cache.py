@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+
 import torch
 
 from commentary_llm.generation.torch.config import ModelConfig
@@ -21,7 +24,7 @@ class KVCache:
         self.slots, self.max_context = slots, max_context
         self._row = 2 * local.kv_heads * local.head_dim
         # Zeros, not empty: masked positions are read too, and 0 x NaN would reach the output.
-        self._data = torch.zeros(local.layers, slots * max_context, self._row, dtype=dtype, device=device)
+        self._data = _zeros(local.layers, slots * max_context, self._row, dtype=dtype, device=device)
         self._layers = list(self._data.unbind(0))
         self._views = [
             layer.view(slots, max_context, 2, local.kv_heads, local.head_dim).unbind(2) for layer in self._layers
@@ -45,3 +48,12 @@ class KVCache:
         """Copies the first `length` tokens of one slot into another, all layers at once."""
         span = self._data.view(len(self._layers), self.slots, self.max_context, self._row)
         span[:, target, :length] = span[:, source, :length]
+
+
+def _zeros(*shape: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros; on a CPU of pages that take memory when they are first written, so that slots cost what they hold."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_NOHUGEPAGE)  # a page of 2 MB is more than a prefix takes in a layer
+    return torch.frombuffer(pages, dtype=dtype).view(shape)  # holds the pages

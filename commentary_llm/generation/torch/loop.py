@@ -148,10 +148,22 @@ class DecodeLoop:
         return True
 
     def _idle(self) -> bool:
-        """Waits for something to do; True when it is time to ping the other ranks instead."""
+        """Waits for something to do; True when it is time to ping the other ranks instead.
+
+        A request that comes waits `batch_window_ms` for others, which then share its first step: unless a batch is
+        full, since what comes after would have to wait anyway. Beside running sequences nothing waits.
+        """
+        window_s = self._config.batch_window_ms / 1e3
         with self._changed:
             timeout_s = self._config.timeouts.ping_s
-            return not self._changed.wait_for(lambda: self._inbox or self._cancelled or self._closing, timeout_s)
+            if not self._changed.wait_for(lambda: self._inbox or self._cancelled or self._closing, timeout_s):
+                return True
+            if window_s and self._inbox:
+                self._changed.wait_for(lambda: self._full_batch() or self._cancelled or self._closing, window_s)
+            return False
+
+    def _full_batch(self) -> bool:
+        return sum(handle.request.sampling.candidates for handle in self._inbox) >= self._config.max_batch
 
     def _count_queued(self) -> None:
         with self._changed:

@@ -18,7 +18,7 @@ class Plans:
         self._runner, self._peers, self._sender = backend.runner, backend.peers, PlanSender(backend.peers)
         on_device = backend.runner.draws_on_device
         ahead = Lookahead(config.steps_ahead, config.max_context) if on_device else None
-        self.scheduler = Scheduler(config.max_batch, config.max_step_tokens, config.max_waiting, ahead)
+        self.scheduler = Scheduler(backend.slots, config.max_batch, config.max_step_tokens, config.max_waiting, ahead)
         # While one plan's tokens are read and passed on, the device runs the next.
         self._most_in_flight = 2 if on_device else 1
         self._in_flight: deque[tuple[Step, Outcome]] = deque()

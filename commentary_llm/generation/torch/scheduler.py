@@ -1,8 +1,9 @@
 """Continuous batching: which tokens of which sequences run in the next step. Plain Python, no torch, no MPI.
 
-A request waits until slots for all its candidates are free. The first candidate's slot takes the prompt, in chunks
-that share steps with running sequences; when the prompt is in the cache the other candidates get copies of it. Running
-requests are never pushed out; waiting ones go by priority, then by age.
+A request waits until all its candidates may run: no more than `max_batch` sequences do at once, while more slots than
+that keep what they have cached. The first candidate's slot takes the prompt, in chunks that share steps with running
+sequences; when the prompt is in the cache the other candidates get copies of it. Running requests are never pushed out;
+waiting ones go by priority, then by age.
 
 Plans are carried out in the order in which they were made. What a plan writes therefore counts as cached as soon as it
 is made, and a slot whose last steps are still to run may be given away: the new sequence's tokens overwrite theirs.
@@ -85,10 +86,13 @@ class Step:
 class Scheduler:
     """Not thread-safe: one thread adds, cancels, schedules and tells of tokens."""
 
-    def __init__(self, slots: int, max_step_tokens: int, max_waiting: int, ahead: Lookahead | None = None) -> None:
+    def __init__(
+        self, slots: int, max_batch: int, max_step_tokens: int, max_waiting: int, ahead: Lookahead | None = None
+    ) -> None:
         """`ahead` None: what a step draws is told by `note_drawn` before the next is scheduled."""
-        assert max_step_tokens > slots >= 1
-        self._table = SlotTable(slots)
+        assert max_step_tokens > max_batch >= 1
+        assert slots >= max_batch
+        self._table, self._max_batch = SlotTable(slots), max_batch
         self._max_step_tokens, self._max_waiting, self._ahead = max_step_tokens, max_waiting, ahead
         self._waiting: list[ScheduledRequest] = []
         self._running: list[ScheduledRequest] = []
@@ -189,6 +193,7 @@ class Scheduler:
         request.prefilled = leader.planned == len(request.prompt)
         draws: tuple[int, ...] = ()
         if request.prefilled:
+            leader.slot.prefix = request.prefix
             draws = tuple(sequence.slot.index for sequence in request.sequences)
             for sequence in request.sequences:
                 sequence.drawn = 1
@@ -205,11 +210,12 @@ class Scheduler:
                     copies.append(sequence.copy_from)
                     sequence.copy_from = None
                     sequence.note_cached()
+                    sequence.slot.prefix = request.prefix
         return copies
 
     def _admit(self) -> list[SlotCopy]:
         copies = []
-        while self._waiting and self._waiting[0].sampling.candidates <= self._table.free:
+        while self._waiting and self._waiting[0].sampling.candidates <= self._max_batch - self._table.busy:
             request = self._waiting.pop(0)
             self._running.append(request)
             copies += self._place(request)
@@ -221,18 +227,19 @@ class Scheduler:
         source, common = self._table.best_source(prompt)
         common = min(common, len(prompt) - 1)  # the last token always runs: its logits are wanted
         copies = []
-        if source is not None and not source.busy:
+        prefix = request.prefix if source is not None and source.prefix == request.prefix else ""
+        if source is not None and not source.busy and not self._table.kept_for_another(source, request.prefix):
             slot = source
         else:
             slot = self._table.victim()
-            if source is not None and common:
+            if source is not None and common and slot is not source:
                 copies.append(SlotCopy(source.index, slot.index, common))
-        self._table.take(slot, prompt[:common], request.prefix)
+        self._table.take(slot, prompt[:common], prefix)
         request.cached_tokens = common
         request.sequences.append(Sequence(request, 0, slot, list(prompt)))
         for candidate in range(1, request.sampling.candidates):
             other = self._table.victim(near=request.sequences[-1].slot.index)
-            self._table.take(other, (), request.prefix)
+            self._table.take(other, (), "")
             copy = SlotCopy(slot.index, other.index, len(prompt))
             request.sequences.append(Sequence(request, candidate, other, list(prompt), copy_from=copy))
         return copies

@@ -1,4 +1,16 @@
-"""Which KV slot holds which tokens, and which slot a new sequence should take."""
+"""Which KV slot holds which tokens, and which slot a new sequence should take.
+
+There are more slots than sequences decode at once: the rest keep prefixes of prompts, those of one match after
+another's, so that a match that has not spoken for a while need not have its prefix computed again. The policy:
+
+* of each prefix the newest holder is kept, once the whole prefix is in its cache; other free slots are given away
+  first, longest unused first
+* where every free slot is the kept holder of a prefix, the prefix that was used longest ago goes
+* a new sequence takes the free slot over that holds most of its prompt, unless that one is kept for another prefix:
+  then, and where that one is busy, it gets a copy
+
+So no prefix is computed twice as long as the prefixes in use and the sequences that run at once together fit the slots.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +26,7 @@ class Slot:
     tokens: list[int] = field(default_factory=list)
     busy: bool = False
     last_used: int = 0
-    prefix: str = ""  # what its request said is worth keeping
+    prefix: str = ""  # worth keeping, and wholly among the tokens
 
 
 def common_prefix(first: AbstractSequence[int], second: AbstractSequence[int]) -> int:
@@ -35,8 +47,8 @@ class SlotTable:
         self._clock = 0
 
     @property
-    def free(self) -> int:
-        return sum(not slot.busy for slot in self.slots)
+    def busy(self) -> int:
+        return sum(slot.busy for slot in self.slots)
 
     def best_source(self, prompt: AbstractSequence[int]) -> tuple[Slot | None, int]:
         """The slot, busy or free, that holds the longest prefix of `prompt`, and how much; free ones win a tie."""
@@ -47,26 +59,28 @@ class SlotTable:
                 best, best_length = slot, length
         return best, best_length
 
+    def kept_for_another(self, slot: Slot, prefix: str) -> bool:
+        """Whether a free slot is kept, and not for `prefix`."""
+        return slot.prefix != prefix and self._is_kept(slot, self._newest())
+
     def take(self, slot: Slot, kept: AbstractSequence[int], prefix: str) -> Slot:
-        """Marks `slot` busy, holding `kept`."""
+        """Marks `slot` busy, holding `kept`. `prefix`: what is wholly among them and worth keeping, '' for nothing."""
         assert not slot.busy
         slot.busy, slot.tokens, slot.prefix = True, list(kept), prefix
         self._touch(slot)
         return slot
 
     def victim(self, near: int | None = None) -> Slot:
-        """The free slot whose content is least worth keeping: not the newest holder of a prefix, longest unused.
+        """The free slot whose content is least worth keeping, see the policy above.
 
-        Of equals the one right after slot `near` is taken, since neighbouring slots attend in one call.
+        Of those that are not kept the one right after slot `near` comes first: neighbouring slots attend in one call.
         """
-        newest: dict[str, int] = {}
-        for slot in self.slots:
-            if slot.prefix:
-                newest[slot.prefix] = max(newest.get(slot.prefix, 0), slot.last_used)
+        newest = self._newest()
 
         def worth(slot: Slot) -> tuple[bool, bool, int, int]:
-            kept = bool(slot.prefix) and slot.last_used == newest[slot.prefix] and not slot.busy
-            return kept, slot.index != (near + 1 if near is not None else -1), slot.last_used, slot.index
+            kept = self._is_kept(slot, newest)
+            neighbour = near is not None and slot.index == near + 1
+            return kept, not neighbour and not kept, slot.last_used, slot.index
 
         return min((slot for slot in self.slots if not slot.busy), key=worth)
 
@@ -75,6 +89,18 @@ class SlotTable:
         assert slot.busy
         slot.busy = False
         self._touch(slot)
+
+    def _newest(self) -> dict[str, int]:
+        """When each prefix was last used."""
+        newest: dict[str, int] = {}
+        for slot in self.slots:
+            if slot.prefix:
+                newest[slot.prefix] = max(newest.get(slot.prefix, 0), slot.last_used)
+        return newest
+
+    @staticmethod
+    def _is_kept(slot: Slot, newest: dict[str, int]) -> bool:
+        return bool(slot.prefix) and not slot.busy and slot.last_used == newest[slot.prefix]
 
     def _touch(self, slot: Slot) -> None:
         self._clock += 1

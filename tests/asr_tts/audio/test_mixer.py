@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import soundfile
 from asr_tts.audio.background import Splice, SplicedBackground
 from asr_tts.audio.crowd import CrowdNoise, Moment
 from asr_tts.audio.ducking import DUCK_DB, SPEECH_TO_BED_DB, Ducker
+from asr_tts.audio.fades import cut_fade, faded_cut
 from asr_tts.audio.levels import rms_dbfs
 from asr_tts.audio.loudness import true_peak_dbtp
-from asr_tts.audio.mixer import Mixer, faded_cut
+from asr_tts.audio.mixer import Mixer
 from asr_tts.audio.writer import WavWriter
 from commentary_llm.ground.errors import InputError, OutputError
 
@@ -130,6 +132,31 @@ def test_a_cut_fades_and_ends() -> None:
     assert cut[-1] == 0.0
     assert cut[: -round(0.02 * RATE)].min() == 1.0
     assert len(faded_cut(np.ones(10, dtype=np.float32), RATE, 0.5)) == 10
+
+
+def test_the_fade_of_a_cut_does_not_depend_on_the_pieces() -> None:
+    whole = cut_fade(0, 1000, 1000, RATE)
+    pieces = [cut_fade(first, 100, 1000, RATE) for first in range(0, 1000, 100)]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    assert not len(cut_fade(1000, 0, 1000, RATE))
+
+
+def test_a_mix_takes_no_more_memory_when_the_match_is_longer(tmp_path: Path) -> None:
+    rate = 8_000
+
+    def peak_bytes(minutes: int) -> int:
+        sentence = talk(3.0)
+        tracemalloc.start()
+        with Mixer(rate, tmp_path) as mixer:
+            for number in range(6 * minutes):
+                mixer.add(10.0 * number, sentence, rate)
+            mixer.write(tmp_path / "mix.wav", 60.0 * minutes, Hum(rate=rate))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    short, long = peak_bytes(2), peak_bytes(12)
+    assert long < short + 2e6  # ten minutes more are 19 MB of float32
 
 
 def test_splices_join_without_a_hole() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from commentary_llm.generation import FinishReason, GenerationRequest, SamplingParams
+from commentary_llm.generation import FinishReason, GenerationHandle, GenerationRequest, SamplingParams
 from commentary_llm.generation.tensorrt_llm.config import TensorRTLLMConfig
 from commentary_llm.generation.tensorrt_llm.generator import TensorRTLLMGenerator, open_tensorrt_llm_generator
 from commentary_llm.generation.tensorrt_llm.settings import Sampling
-from commentary_llm.ground.errors import EngineError, InputError, RankLostError
+from commentary_llm.ground.errors import BusyError, ConfigError, EngineError, InputError, RankLostError
 
 TIMEOUT_S = 30
 PROMPT = "Goal! Messi scores for Argentina"
@@ -312,3 +313,100 @@ def test_the_caller_may_end_while_another_reads(generator: TensorRTLLMGenerator,
     generator.cancel(handle)
     assert [chunk.finish_reason for chunk in chunks][-1] is FinishReason.CANCELLED
     assert time.perf_counter() - started < TIMEOUT_S
+
+
+def calls_of(generator: TensorRTLLMGenerator, monkeypatch: pytest.MonkeyPatch, most: int = 99) -> list[int]:
+    """How many sequences each call enqueues; more than `most` find the queue full."""
+    sizes: list[int] = []
+    enqueue = generator._executor.enqueue_requests
+
+    def counted(requests: list[Any]) -> list[int]:
+        sizes.append(len(requests))
+        if len(requests) > most:
+            raise RuntimeError("Maximum queue size of 12 has been reached")
+        ids: list[int] = enqueue(requests)
+        return ids
+
+    monkeypatch.setattr(generator._executor, "enqueue_requests", counted)
+    return sizes
+
+
+def submit_together(generator: TensorRTLLMGenerator, *requests: GenerationRequest) -> list[GenerationHandle]:
+    """Submits each on a thread of its own, at once."""
+    start = threading.Barrier(len(requests))
+
+    def submit(each: GenerationRequest) -> GenerationHandle:
+        start.wait(TIMEOUT_S)
+        return generator.submit(each)
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(submit, requests))
+
+
+@pytest.fixture
+def gathering(double: Any, engines_1: Path) -> Iterator[TensorRTLLMGenerator]:
+    config = TensorRTLLMConfig(engines_1, "llama3", max_waiting=12, stall_s=3.0, batch_window_ms=10.0)
+    with open_tensorrt_llm_generator(config, None) as opened:
+        object.__setattr__(config, "batch_window_ms", 1e3 * TIMEOUT_S)  # no test waits so long: a full batch ends it
+        yield opened
+
+
+def test_two_matches_share_a_batch_and_one_is_cancelled(
+    gathering: TensorRTLLMGenerator, double: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double.control.step_s = 0.02
+    sizes = calls_of(gathering, monkeypatch)
+    ours, theirs = (request(f"Match {name}. {PROMPT}", f"Match {name}. ", candidates=2) for name in ("A", "B"))
+    alone = [expected_line(gathering, each.prefix + each.text, each.sampling) for each in (ours, theirs)]
+    first, second = submit_together(gathering, ours, theirs)
+    assert sizes == [4]
+    next(iter(first))
+    gathering.cancel(second)
+    assert {each.finish_reason for each in second.result(TIMEOUT_S)} == {FinishReason.CANCELLED}
+    assert [(each.text, each.finish_reason) for each in first.result(TIMEOUT_S)] == [(alone[0], FinishReason.STOP)] * 2
+    # A lone request beside a running one waits for nobody.
+    running = gathering.submit(request(candidates=4, max_new_tokens=200))
+    gathering.submit(request()).result(TIMEOUT_S)
+    running.result(TIMEOUT_S)
+
+
+def test_of_requests_gathered_those_that_fit_the_queue_are_taken(
+    gathering: TensorRTLLMGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = calls_of(gathering, monkeypatch, most=2)
+    start = threading.Barrier(2)
+
+    def submit(candidates: int) -> str:
+        start.wait(TIMEOUT_S)
+        try:
+            return gathering.submit(request(candidates=candidates)).result(TIMEOUT_S)[0].text
+        except BusyError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        refused, taken = pool.map(submit, (3, 1))
+    assert "queue of 12 sequences is full" in refused
+    assert taken == expected_line(gathering, PROMPT, SamplingParams())
+    assert sizes[0] == 4
+    assert sorted(sizes[1:]) == [1, 3]
+
+
+def test_closing_ends_the_wait_for_others(double: Any, engines_1: Path) -> None:
+    config = TensorRTLLMConfig(engines_1, "llama3", batch_window_ms=10.0)
+    opened = open_tensorrt_llm_generator(config, None)
+    object.__setattr__(config, "batch_window_ms", 1e3 * TIMEOUT_S)
+    with ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(opened.submit, request())
+        while not opened._session._gathering:
+            time.sleep(0.001)
+        opened.close()
+        with pytest.raises(EngineError, match="closed"):
+            submitted.result(TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [({"kv_slots": 3}, "kv_slots is 3, expected 4"), ({"batch_window_ms": 11}, "0 to 10")]
+)
+def test_wrong_options_are_named(double: Any, engines_1: Path, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        open_tensorrt_llm_generator(TensorRTLLMConfig(engines_1, "llama3", **options), None)

@@ -1,0 +1,1 @@
+"""Where a tracker's lines come from: one file each, which registers itself with `ends.registry`."""
