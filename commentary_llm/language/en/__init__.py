@@ -1,5 +1,6 @@
-"""English: lists, gate, templates, openers, prompts, announcer."""
+"""English: lists, gate, templates, openers, prompts, announcer, speech text, training grammar."""
 
+from commentary_llm.language.contract import Language
 from commentary_llm.language.en.english import English
 
-LANGUAGE = English()
+LANGUAGE: Language = English()

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from commentary_llm.cue.facts.keys import Key, player_key, team_key
+from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.lists import lines_of
 from commentary_llm.language.en.tokens import Token, words_of
 from commentary_llm.match import MatchInfo, Player, Team
 
@@ -230,15 +232,27 @@ class _KnownTeam:
 
 @lru_cache(maxsize=1)
 def known_teams() -> dict[tuple[str, ...], _KnownTeam]:
-    """`team_names.txt` by the folded words of each team."""
-    known = {}
-    for line in (Path(__file__).parent / "team_names.txt").read_text(encoding="utf-8").splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        names, people, nicknames = (part.strip() for part in line.split("|"))
-        forms = tuple(words_of(form) for form in f"{people},{nicknames}".split(",") if form.strip())
-        for name in names.split("/"):
-            known[words_of(name)] = _KnownTeam(forms, bool(people))
+    """`team_names.txt` by the folded words of each team, read once."""
+    return read_known_teams(Path(__file__).with_name("team_names.txt"))
+
+
+def read_known_teams(file: Path) -> dict[tuple[str, ...], _KnownTeam]:
+    """Raises ConfigError, with the line, for what is neither a team nor something that it is called."""
+    known: dict[tuple[str, ...], _KnownTeam] = {}
+    teams: list[tuple[str, ...]] = []
+    called_below = True  # the next team begins anew
+    for where, line in lines_of(file):
+        kind, _, form = line.partition(":")
+        if line.startswith("[") and line.endswith("]"):
+            teams = [words_of(line[1:-1])] if called_below else [*teams, words_of(line[1:-1])]
+            called_below = False
+        elif teams and kind in ("people", "nickname") and words_of(form):
+            called_below = True
+            for team in teams:
+                before = known.get(team, _KnownTeam((), False))
+                known[team] = _KnownTeam((*before.forms, words_of(form)), before.nation or kind == "people")
+        else:
+            raise ConfigError(f"{where}: found {line!r}; expected [team], or people: or nickname: below one")
     return known
 
 

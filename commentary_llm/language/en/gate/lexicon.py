@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 
 from commentary_llm.cue.facts import Condition
+from commentary_llm.ground.errors import ConfigError
 from commentary_llm.language.contract import Cause
+from commentary_llm.language.en.lists import SECTION, lines_of
 from commentary_llm.language.en.tokens import Token, words_of
 
 Phrase = tuple[str, ...]
+_ONE_PHRASE = re.compile(r"[^,/|\[\]]+")
 _ADVERBIAL_SECTIONS = ("how", "manner", "as")
 _SECTION_CAUSES = {"score": Cause.SCORE, "time": Cause.MINUTE}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of `claims.txt`; see the head of that file."""
+    """One phrase of `claims.txt` below one head; see the beginning of that file."""
 
     phrase: str
     condition: Condition
@@ -93,49 +95,53 @@ def lexicon() -> Lexicon:
 
 
 def read_lexicon(folder: Path) -> Lexicon:
-    """The vocabulary of a folder's four lists. Raises ConfigError, with the line, for a flag that is not declared."""
+    """The vocabulary of a folder's four lists. Raises ConfigError, with the line, for what cannot be read."""
     claims = _read_claims(folder / "claims.txt")
     relations = _read_claims(folder / "relations.txt")
-    neutral = frozenset(phrase for _, line in _lines(folder / "neutral.txt") for phrase in _phrases_of(line))
+    neutral = frozenset(_phrase(line, where) for where, line in lines_of(folder / "neutral.txt"))
     refused: dict[Phrase, Cause] = {}
-    cause = Cause.FORM
-    for _, line in _lines(folder / "refused.txt"):
-        if line.startswith("## "):
-            cause = Cause(line[3:].strip())
-            continue
-        for phrase in _phrases_of(line):
-            refused[phrase] = cause
+    cause: Cause | None = None
+    for where, line in lines_of(folder / "refused.txt"):
+        if line.startswith(SECTION):
+            cause = _cause(line.removeprefix(SECTION).strip(), where)
+        elif cause is None:
+            raise ConfigError(f"{where}: {line!r} stands before the first section; expected ## and a cause")
+        else:
+            refused[_phrase(line, where)] = cause
     every = [*claims, *relations, *neutral, *refused]
     return Lexicon(claims, relations, neutral, refused, max(len(phrase) for phrase in every))
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, without blank ones and comments; "## " begins a section."""
-    for number, line in enumerate(map(str.strip, file.read_text(encoding="utf-8").splitlines()), start=1):
-        if line and (not line.startswith("#") or line.startswith("## ")):
-            yield number, line
+def _cause(name: str, where: str) -> Cause:
+    try:
+        return Cause(name)
+    except ValueError:
+        raise ConfigError(f"{where}: {name!r} is no cause; expected one of {', '.join(Cause)}") from None
 
 
-def _phrases_of(field: str) -> list[Phrase]:
-    """Comma-separated phrases with every choice of their a/b words."""
-    phrases: list[Phrase] = []
-    for phrase in field.split(","):
-        choices = [word.split("/") for word in phrase.split()]
-        phrases.extend(tuple(words_of(" ".join(words))) for words in product(*choices) if words)
-    return phrases
+def _phrase(line: str, where: str) -> Phrase:
+    words = words_of(line)
+    if not words or not _ONE_PHRASE.fullmatch(line):
+        raise ConfigError(f"{where}: expected one phrase, found {line!r}")
+    return words
 
 
-def _read_claims(file: Path) -> dict[Phrase, tuple[Claim, ...]]:
-    table: dict[Phrase, list[Claim]] = {}
-    cause, adverbial = Cause.WHAT_HAPPENED, False
-    for number, line in _lines(file):
-        if line.startswith("## "):
-            cause = _SECTION_CAUSES.get(line[3:].split()[0], Cause.WHAT_HAPPENED)
-            adverbial = line[3:].split()[0] in _ADVERBIAL_SECTIONS
-            continue
-        phrases, _, rest = line.partition("|")
-        terms, *bindings = [part.strip() for part in rest.split("|")]
-        condition = Condition.parse(terms, f"{file.name}:{number}")
+@dataclass(frozen=True)
+class _Head:
+    """What the phrases below a head have in common: a claim without its phrase."""
+
+    condition: Condition
+    before: str | None
+    after: str | None
+    prepositions: dict[str, str]
+    loose: bool
+    needs_subject: bool
+    needs_object: bool
+    noun: bool
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> _Head:
+        terms, *bindings = [part.strip() for part in text.split("|")]
         before = after = None
         prepositions: dict[str, str] = {}
         noun = loose = needs_subject = needs_object = False
@@ -152,19 +158,26 @@ def _read_claims(file: Path) -> dict[Phrase, tuple[Claim, ...]]:
             else:
                 preposition, _, roles = binding.partition(":")
                 prepositions[preposition.strip()] = roles.strip()
-        for phrase in _phrases_of(phrases):
-            claim = Claim(
-                phrase=" ".join(phrase),
-                condition=condition,
-                before=before,
-                after=after,
-                prepositions=prepositions,
-                cause=cause,
-                loose=loose,
-                needs_subject=needs_subject,
-                needs_object=needs_object,
-                adverbial=adverbial,
-                noun=noun,
-            )
+        condition = Condition.parse(terms, where)
+        return cls(condition, before, after, prepositions, loose, needs_subject, needs_object, noun)
+
+
+def _read_claims(file: Path) -> dict[Phrase, tuple[Claim, ...]]:
+    table: dict[Phrase, list[Claim]] = {}
+    cause, adverbial = Cause.WHAT_HAPPENED, False
+    head: _Head | None = None
+    for where, line in lines_of(file):
+        if line.startswith(SECTION):
+            section = line.removeprefix(SECTION).split()[0]
+            cause = _SECTION_CAUSES.get(section, Cause.WHAT_HAPPENED)
+            adverbial = section in _ADVERBIAL_SECTIONS
+            head = None
+        elif line.startswith("[") and line.endswith("]"):
+            head = _Head.parse(line[1:-1], where)
+        elif head is None:
+            raise ConfigError(f"{where}: {line!r} stands below no head; expected [condition | bindings] first")
+        else:
+            phrase = _phrase(line, where)
+            claim = Claim(phrase=" ".join(phrase), cause=cause, adverbial=adverbial, **vars(head))
             table.setdefault(phrase, []).append(claim)
     return {phrase: tuple(found) for phrase, found in table.items()}

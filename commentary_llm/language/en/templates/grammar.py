@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from commentary_llm.cue.facts import Condition
 from commentary_llm.ground.errors import ConfigError
+from commentary_llm.language.en.lists import lines_of
 from commentary_llm.language.en.personas import PERSONAS
 
 _HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
@@ -52,46 +53,50 @@ def sections() -> tuple[Section, ...]:
     return tuple(section for name in _FILES for section in read_sections(Path(__file__).parent / name, STYLES))
 
 
+@dataclass(frozen=True)
+class Head:
+    """What begins a section: `[name] weight | condition @style`."""
+
+    name: str
+    weight: int
+    condition: Condition
+    styles: frozenset[str]
+
+    @classmethod
+    def parse(cls, line: str, where: str, known: Set[str]) -> Head | None:
+        """None for a line that is no head. Raises ConfigError for an undeclared flag or a style not in `known`."""
+        found = _HEAD.fullmatch(line)
+        if found is None:
+            return None
+        terms = found["condition"].split()
+        styles = frozenset(term[1:] for term in terms if term.startswith("@"))
+        if unknown := styles - known:
+            raise ConfigError(f"{where}: style @{min(unknown)} is not one of {', '.join(sorted(known))}")
+        condition = Condition.parse(" ".join(term for term in terms if not term.startswith("@")), where)
+        return cls(found["name"], int(found["weight"]), condition, styles)
+
+
 def read_sections(file: Path, styles: Set[str]) -> list[Section]:
     """The sections of one file, in its order. Raises ConfigError, with the line, for an unknown flag or style."""
-    found: list[Section] = []
-    head: re.Match[str] | None = None
-    where = ""
-    lines: list[str] = []
-
-    def close() -> None:
+    found: list[tuple[Head, list[str]]] = []
+    for where, line in lines_of(file):
+        head = Head.parse(line, where, styles)
         if head is not None:
-            found.append(_section(head, lines, styles, where))
-
-    for number, raw in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        match = _HEAD.fullmatch(line)
-        if match is None:
-            assert head is not None, f"{file.name}: a line before the first section: {line!r}"
-            lines.append(line)
-            continue
-        close()
-        head, lines, where = match, [], f"{file.name}:{number}"
-    close()
-    return found
+            found.append((head, []))
+        elif not found:
+            raise ConfigError(f"{where}: {line!r} stands before the first section; expected [name] weight | condition")
+        else:
+            found[-1][1].append(line)
+    return [Section(head.name, head.condition, head.styles, tuple(_forms(head, lines))) for head, lines in found]
 
 
-def _section(head: re.Match[str], lines: list[str], known: Set[str], where: str) -> Section:
-    terms = head["condition"].split()
-    name = head["name"]
-    forms: list[Form] = []
+def _forms(head: Head, lines: list[str]) -> Iterator[Form]:
     for line in lines:
         texts = _expand(line)
         # A line with many alternatives is still one line: it shares its weight among them.
-        weight = int(head["weight"]) / len(texts)
-        forms.extend(Form(text, line, name, weight, frozenset(_SLOT.findall(text))) for text in texts)
-    styles = frozenset(term[1:] for term in terms if term.startswith("@"))
-    if unknown := styles - known:
-        raise ConfigError(f"{where}: style @{min(unknown)} is not one of {', '.join(sorted(known))}")
-    condition = Condition.parse(" ".join(term for term in terms if not term.startswith("@")), where)
-    return Section(name, condition, styles, tuple(forms))
+        weight = head.weight / len(texts)
+        for text in texts:
+            yield Form(text, line, head.name, weight, frozenset(_SLOT.findall(text)))
 
 
 def _expand(line: str) -> list[str]:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from commentary_llm.cue.facts import Condition, Facts
 from commentary_llm.ground.errors import ConfigError
-from commentary_llm.language.en.templates.grammar import STYLES
+from commentary_llm.language.en.lists import lines_of
+from commentary_llm.language.en.templates.grammar import STYLES, Head
 
 _FILES = ("grammar.txt", "continuations.txt")
-_HEAD = re.compile(r"\[(?P<name>[^\]]+)\]\s+(?P<weight>\d+)\s*\|\s*(?P<condition>.*)")
-_DEFINE = re.compile(r"\$(?P<name>\w+)\s*=\s*(?P<options>.+)")
+_DEFINE = re.compile(r"\$(?P<name>\w+)")
+_OPTION = "= "
 _REFERENCE = re.compile(r"<(\w+)>")
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -61,55 +62,38 @@ def _alternatives() -> dict[str, tuple[str, ...]]:
     return _read()[1]
 
 
-def _lines(folder: Path) -> Iterator[tuple[str, str]]:
-    """File and line number, and the line."""
-    for name in _FILES:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(map(str.strip, lines), start=1):
-            yield f"{name}:{number}", line
-
-
 @lru_cache(maxsize=1)
 def _read() -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
     return read_grammar(Path(__file__).parent)
 
 
 def read_grammar(folder: Path) -> tuple[tuple[Form, ...], dict[str, tuple[str, ...]]]:
-    """Forms and named alternatives of a folder. Raises ConfigError, with the line, for an unknown flag or style."""
+    """Forms and named alternatives of a folder. Raises ConfigError, with the line, for what cannot be read."""
     found: list[Form] = []
-    names: dict[str, tuple[str, ...]] = {}
-    head: re.Match[str] | None = None
-    for where, line in _lines(folder):
-        if not line or line.startswith("#"):
-            continue
+    names: dict[str, list[str]] = {}
+    options: list[str] | None = None
+    head: Head | None = None
+    used: dict[str, str] = {}  # name -> where it is first asked for
+    for where, line in (each for name in _FILES for each in lines_of(folder / name)):
         if define := _DEFINE.fullmatch(line):
-            names[define["name"]] = tuple(option.strip() for option in define["options"].split("|"))
-            continue
-        if match := _HEAD.fullmatch(line):
-            head = match
-            terms = head["condition"].split()
-            condition = Condition.parse(" ".join(term for term in terms if not term.startswith("@")), where)
-            styles = frozenset(term[1:] for term in terms if term.startswith("@"))
-            if unknown := styles - STYLES:
-                raise ConfigError(f"{where}: style @{min(unknown)} is not one of {', '.join(sorted(STYLES))}")
-            continue
-        assert head is not None, f"{where}: a line before the first section: {line!r}"
-        name = head["name"]
-        part = name[0] if name[0] in "~+" else ""
-        found.append(
-            Form(
-                text=line,
-                section=name,
-                part=part,
-                condition=condition,
-                styles=styles,
-                weight=float(head["weight"]),
-            )
-        )
-    for form in found:
-        for reference in _REFERENCE.findall(form.text):
-            assert reference.lower() in names, f"<{reference}> in {form.text!r} is not defined"
-    return tuple(found), names
+            options = names[define["name"]] = []
+        elif line.startswith(_OPTION):
+            if options is None:
+                raise ConfigError(f"{where}: {line!r} stands below no name; expected $name first")
+            options.append(line.removeprefix(_OPTION).strip())
+        elif begun := Head.parse(line, where, STYLES):
+            head, options = begun, None
+        elif head is None:
+            raise ConfigError(f"{where}: {line!r} stands before the first section; expected [name] weight | condition")
+        else:
+            part = head.name[0] if head.name[0] in "~+" else ""
+            found.append(Form(line, head.name, part, head.condition, head.styles, float(head.weight)))
+            for reference in _REFERENCE.findall(line):
+                used.setdefault(reference.lower(), where)
+    for name, where in used.items():
+        if not names.get(name):
+            raise ConfigError(f"{where}: <{name}> has no alternatives; expected ${name} and lines with = below it")
+    return tuple(found), {name: tuple(options) for name, options in names.items()}
 
 
 def fitting(facts: Facts, styles: Set[str]) -> list[Form]:
