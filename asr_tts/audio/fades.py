@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-CUT_FADE_S = 0.015
+CUT_FADE_S = 0.01
 
 
 def faded_cut(samples: np.ndarray, sample_rate_hz: int, cut_s: float) -> np.ndarray:

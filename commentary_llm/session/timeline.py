@@ -26,6 +26,11 @@ CUT_IN_S = 0.06  # pause between what was cut off and what cut it off
 PATIENCE_S = 0.4
 # Less of a clause than this has not been played by anybody: players follow the clock at a distance of 30 ms.
 UNHEARD_S = 0.02
+# From the news to where speech is cut at the latest, and at the earliest where that is no word's edge: with the pause
+# after it and the player's distance an urgent cue is then heard within 0.4 s.
+LONGEST_TO_CUT_S = 0.27
+_LEAST_TO_CUT_S = 0.06
+_FRAME_S = 0.01
 _LIKELY_REST_S = 1.5  # of a line that is still being written
 
 
@@ -58,6 +63,23 @@ class Segment:
     def begun(self, now_s: float) -> bool:
         """Whether somebody may have heard of it."""
         return self.start_s <= now_s - UNHEARD_S
+
+    def cut_place_s(self, spoken_s: float) -> float:
+        """Where speech that must make way after `spoken_s` is cut, in seconds from the segment's start.
+
+        At the next word's edge; where that is longer off than news can wait, at the quietest moment before: between two
+        syllables, as a rule.
+        """
+        edge_s = next((edge for edge in self.word_edges_s if edge >= spoken_s), self.samples / self.sample_rate_hz)
+        if edge_s - spoken_s <= LONGEST_TO_CUT_S:
+            return edge_s
+        rate, frame = self.sample_rate_hz, round(_FRAME_S * self.sample_rate_hz)
+        first, last = round((spoken_s + _LEAST_TO_CUT_S) * rate), round((spoken_s + LONGEST_TO_CUT_S) * rate)
+        sound = np.concatenate(self.chunks)[first:last]
+        frames = sound[: len(sound) // frame * frame].reshape(-1, frame)
+        if not len(frames):
+            return edge_s  # so little is decoded: it is cut where that ends
+        return (first + (int(np.square(frames).sum(axis=1).argmin()) + 1) * frame) / rate
 
     def pcm(self) -> np.ndarray:
         """float32 mono, ended at the cut (with a short fade) where there is one."""
@@ -275,11 +297,10 @@ class SpeechTimeline:
                 segment.cut_s = 0.0
             else:
                 have_s = segment.samples / segment.sample_rate_hz
-                spoken_s = now_s - segment.start_s
-                edge_s = next((edge for edge in segment.word_edges_s if edge >= spoken_s), have_s)
-                if segment.complete and edge_s >= have_s:
+                cut_s = min(segment.cut_place_s(now_s - segment.start_s), have_s)
+                if segment.complete and cut_s >= have_s:
                     continue  # already in its last word
-                segment.cut_s = min(edge_s, have_s)
+                segment.cut_s = cut_s
             segment.complete = True
             changed = True
         lane.segments = [segment for segment in lane.segments if segment.cut_s != 0.0]

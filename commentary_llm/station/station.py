@@ -235,7 +235,7 @@ class Station:
         if not isinstance(error, EngineError):
             return
         try:
-            request = GenerationRequest(prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=1))
+            request = GenerationRequest(prefix="", text="1", sampling=SamplingParams(max_new_tokens=1))
             self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
         except BusyError:
             pass  # it has more to do than it takes: it lives
@@ -258,7 +258,7 @@ class Station:
     def _warm_up(self) -> None:
         """Runs every stage once, so that no first cue pays for lazy set-up."""
         request = GenerationRequest(
-            prefix="", text="Goal!", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.llm.max_batch)
+            prefix="", text="1", sampling=SamplingParams(max_new_tokens=4, candidates=self.config.llm.max_batch)
         )
         self.generator.submit(request).result(timeout_s=self.config.startup_timeout_s)
         self.synthesizer.warm_up()

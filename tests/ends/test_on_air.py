@@ -126,7 +126,7 @@ def test_a_cut_ends_the_clause_and_what_is_withdrawn_is_never_heard() -> None:
     ]
     samples = player.heard.samples()
     assert samples[599] == 0  # faded out, not chopped
-    assert 0 < samples[590] < 16383
+    assert 0 < samples[595] < 16383
     assert not samples[600:800].any()
     assert np.flatnonzero(samples)[-1] == 1299
 

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commentary_llm.cue.cue import Urgency
-from commentary_llm.session.timeline import BREATH_S, CUT_IN_S, PATIENCE_S, UNHEARD_S, Lane, Segment, SpeechTimeline
+from commentary_llm.session.timeline import (
+    BREATH_S,
+    CUT_IN_S,
+    LONGEST_TO_CUT_S,
+    PATIENCE_S,
+    UNHEARD_S,
+    Lane,
+    Segment,
+    SpeechTimeline,
+)
 
 RATE = 1000
 CLOSE_S = 2 / RATE
@@ -136,7 +145,7 @@ def test_an_urgent_cue_cuts_at_the_next_word_edge() -> None:
     show.now_s = 0.1
     chatter = show.line("b", 2.0)
     substitution = show.line("c", 2.0, Urgency.KEY)
-    show.now_s = 1.2
+    show.now_s = 1.25
     lane, lost = show.timeline.reserve("goal", Urgency.URGENT, False, Urgency.URGENT)
     goal = show.say(lane, 1.0)
     assert [each.event_id for each in lost] == ["a", "b"]
@@ -181,7 +190,7 @@ def test_a_clause_cut_while_it_grows_takes_no_more_sound() -> None:
     segment = show.timeline.open(show.cue("a"), "text", RATE)
     assert segment is not None
     assert show.timeline.append(segment, np.ones(600, np.float32), (0.4, 0.8, 2.0))
-    show.now_s = 0.1
+    show.now_s = 0.15
     show.timeline.reserve("goal", Urgency.URGENT, False, Urgency.URGENT)
     assert segment.cut_s == 0.4
     assert not show.timeline.append(segment, np.ones(600, np.float32))
@@ -307,3 +316,34 @@ def test_whatever_happens_one_thing_is_said_at_a_time(steps: list[tuple]) -> Non
     assert show.timeline.release(float("inf")) == []
     order = [s.event_id for s in heard]
     assert len([name for name, _ in itertools.groupby(order)]) == len(set(order)), "a cue was broken into by another"
+
+
+def test_a_long_word_is_cut_where_it_is_quietest() -> None:
+    show = Show()
+    lane = show.cue("a", Urgency.NOTE)
+    segment = show.timeline.open(lane, "Supercalifragilistic", RATE)
+    assert segment is not None
+    loud = np.full(2 * RATE, 0.5, np.float32)
+    quiet = round(0.58 * RATE)
+    loud[quiet : quiet + RATE // 50] = 0.001  # between two syllables
+    show.timeline.append(segment, loud, (2.0,))
+    show.timeline.complete(segment)
+    show.now_s = segment.start_s + 0.4
+    urgent = show.say(show.cue("b", Urgency.URGENT, cuts=Urgency.URGENT), 1.0)
+    assert segment.cut_s is not None
+    assert 0.58 < segment.cut_s <= 0.6 + 1e-6
+    assert urgent.start_s - show.now_s <= LONGEST_TO_CUT_S + CUT_IN_S + 1e-6
+
+
+@given(st.integers(1, 40), st.floats(0.05, 3.0), st.integers(0, 2**32 - 1))
+def test_news_never_waits_long_for_a_word(words: int, word_s: float, seed: int) -> None:
+    show, rng = Show(), np.random.default_rng(seed)
+    lane = show.cue("a", Urgency.NOTE)
+    segment = show.timeline.open(lane, "words", RATE)
+    assert segment is not None
+    sound = rng.normal(0, 0.1, round(words * word_s * RATE)).astype(np.float32)
+    show.timeline.append(segment, sound, tuple(word_s * (n + 1) for n in range(words)))
+    show.timeline.complete(segment)
+    show.now_s = segment.start_s + float(rng.random()) * words * word_s
+    urgent = show.say(show.cue("b", Urgency.URGENT, cuts=Urgency.URGENT), 1.0)
+    assert urgent.start_s - show.now_s <= LONGEST_TO_CUT_S + CUT_IN_S + BREATH_S
