@@ -38,7 +38,7 @@ def _other_match() -> MatchInfo:
     home = (
         "Odd Lunde,Per Skaug,Arne Vik,Stig Dahl,Nils Berge,Tor Haugen,Egil Moe,Leif Strand,Rolf Nes,Geir Lie,Ole Bakke"
     )
-    away = "Pavel Horak,Jiri Dusek,Karel Pokorny,Milan Cerny,Petr Zeman,Ota Kral,Vit Blaha,Radim Fiala,Jan Simek,Ivo K"
+    away = "Pavel Horak,Jiri Dusek,Karel Pokor,Milan Cerny,Petr Zeman,Ota Kral,Vit Blaha,Radim Fiala,Jan Simek,Ivo Kos"
     return MatchInfo(id="other", home=team("h", "Fjellheim", home), away=team("a", "Zbraslav", away))
 
 
