@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from small_network import small_model
 
 from asr_tts.runtime import open_runtime
 from asr_tts.runtime.engine_card import EngineCard
@@ -123,18 +124,12 @@ def test_inspect_says_what_is_known_without_a_gpu(built: Path, capsys: pytest.Ca
             assert "layers after fusion and memory are not known here: " + engine["inspector_missing"] in out
 
 
-def small_network() -> onnx.ModelProto:
-    from test_half_and_int8 import small_model
-
-    return small_model()
-
-
 @pytest.mark.parametrize("compute_capability", ["8.6", "12.0"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_small_engines_for_other_gpus(tmp_path: Path, compute_capability: str, precision: str) -> None:
     from asr_tts.runtime.tensorrt_library import open_library
 
-    model = small_network()
+    model = small_model()
     source = tmp_path / "small.onnx"
     onnx.save(model, source)
     if precision == "int8":
@@ -165,13 +160,13 @@ def test_what_cannot_be_built_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     library = open_library("tensorrt_rtx")
     with pytest.raises(ConfigError, match=r"--compute-capability 9\.0: TensorRT-RTX \S+ builds for 7\.5, .* 12\.1"):
         check_target(library, "9.0")
-    model = small_network()
+    model = small_model()
     source = tmp_path / "small.onnx"
     onnx.save(model, source)
     del model.metadata_props[:]
     with pytest.raises(ArtifactError, match="'small': the graph names no input shapes"):
         build_engine(library, model, source, "8.9", "fp32", "rebuild")
-    broken = small_network()
+    broken = small_model()
     broken.graph.node[0].op_type = "Unheard"
     with pytest.raises(ArtifactError, match=r"'small': tensorrt_rtx .* does not take the graph: .*Unheard"):
         build_engine(library, broken, source, "8.9", "fp32", "rebuild")
