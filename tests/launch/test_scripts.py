@@ -192,7 +192,7 @@ def test_an_environment_made_elsewhere_is_used_as_it_is(checkout: Path, tmp_path
 
 def test_tests_run_in_the_checkout_with_options(checkout: Path, tmp_path: Path) -> None:
     told = run(checkout / "launch/test.sh", "-k", "a or b", cwd=tmp_path)
-    assert f"python in {checkout}: -m pytest -k a or b" in told.stdout.splitlines()
+    assert f"python in {checkout}: -m pytest -n 2 --dist loadfile -k a or b" in told.stdout.splitlines()
     assert "checkpoints setup --ranks 1 2 3 4" in told.stdout
 
 
@@ -248,7 +248,8 @@ def test_interrupt_reaches_rank_0_which_ends_the_others(checkout: Path, tmp_path
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            subprocess.run(["pkill", "-KILL", "-f", str(ranks)], check=False)  # mpirun has a process group of its own
+        # mpirun has a process group of its own, which a script that crashed would leave behind.
+        subprocess.run(["pkill", "-KILL", "-f", str(ranks)], check=False)
     assert (tmp_path / "finished").exists()
     assert (tmp_path / "interrupted0").exists()
     assert not (tmp_path / "interrupted1").exists()
