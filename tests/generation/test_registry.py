@@ -8,7 +8,6 @@ import pytest
 from toy_registries import register_toy_backend
 
 from commentary_llm.generation.registry import backend_choices, select_backend
-from commentary_llm.ground.errors import ConfigError
 from commentary_llm.settings import EngineConfig
 from commentary_llm.settings.groups import LlmSettings
 
@@ -33,11 +32,3 @@ def test_auto_takes_the_first_that_fits_and_says_what_it_passed_over(monkeypatch
     choice = select_backend("auto", OPTIONS)
     assert choice.name != "toy"
     assert choice.reason.startswith("auto: the toy is broken")
-
-
-def test_slots_that_engines_were_not_built_with_are_refused() -> None:
-    from commentary_llm.generation.registry import BACKENDS
-
-    options = EngineConfig(kv_slots=6).station.model_options
-    with pytest.raises(ConfigError, match="kv_slots is 6: engines of tensorrt_llm have the slots they were built with"):
-        BACKENDS.get("tensorrt_llm").open(options, None, None)

@@ -96,16 +96,24 @@ def test_copied_slot_gives_identical_logits(tiny_shards: dict[int, Path]) -> Non
         ranks.close()
 
 
-@pytest.mark.models
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_embedded_model_agrees(count: int) -> None:
-    shards = shards_dir(LLM_MODEL, count)
-    if not shards.exists():
-        pytest.skip(f"{shards} is not built: python -m checkpoints shard --ranks {count}")
+@pytest.fixture(scope="module")
+def embedded() -> tuple[list[list[int]], torch.Tensor, list[list[int]]]:
+    """Prompts, the whole model's logits after each, and what it says next: the same for any number of shards."""
+    shards = shards_dir(LLM_MODEL, 1)
     reference = reference_model(shards.parent / "int8")
     prompts = [encode(shards, text) for text in MATCH_PROMPTS]
     with torch.inference_mode():
         expected = torch.cat([reference(torch.tensor([ids])).logits[0, -1:] for ids in prompts])
+    return prompts, expected, [greedy_reference(reference, ids, 12) for ids in prompts]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_embedded_model_agrees(count: int, embedded: tuple[list[list[int]], torch.Tensor, list[list[int]]]) -> None:
+    shards = shards_dir(LLM_MODEL, count)
+    if not shards.exists():
+        pytest.skip(f"{shards} is not built: python -m checkpoints shard --ranks {count}")
+    prompts, expected, next_tokens = embedded
     for dtype, tolerance in TOLERANCE.items():
         ranks = ThreadRanks(shards, count, dtype)
         try:
@@ -115,7 +123,6 @@ def test_embedded_model_agrees(count: int) -> None:
             assert relative_error(whole, expected) < tolerance
             assert relative_error(alone, expected) < tolerance
             if dtype == "float32":
-                for ids in prompts:
-                    assert greedy(ranks, ids, 12) == greedy_reference(reference, ids, 12)
+                assert [greedy(ranks, ids, 12) for ids in prompts] == next_tokens
         finally:
             ranks.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 TIMEOUT_S = 60
+ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = Path(__file__).parent  # doubles, samples, and the programs that ranks run
 
 
@@ -51,7 +52,7 @@ def run_ranks(ranks: int, script: Path, *arguments: str, timeout_s: float = TIME
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},  # benchmarks are no part of the package
     )
     try:
         output, _ = process.communicate(timeout=timeout_s)
