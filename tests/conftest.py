@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,12 @@ from commentary_llm.ground.home import ASR_MODEL, LLM_MODEL, TTS_MODEL, models_d
 from commentary_llm.match import MatchInfo, Player, Team
 
 REPO = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """A job in the background of a script ignores SIGINT, and its children would: tests of Ctrl-C need it to arrive."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
