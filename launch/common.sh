@@ -239,9 +239,9 @@ run_ranks() {
     "${MPI_COMMAND[@]}" "$@" </dev/null &
     MPIRUN_PID=$!
     set +m
-    # Bash 5.2 can crash (double free) where two signals at once end a `wait`; a sleep just ends early.
     while :; do
-        sleep 0.1 || true
+        code=0
+        wait "$MPIRUN_PID" || code=$?
         if (( INTERRUPTS > seen )); then
             seen=$INTERRUPTS
             if [[ -z $first_at ]]; then
@@ -253,7 +253,6 @@ run_ranks() {
         fi
         kill -0 "$MPIRUN_PID" 2>/dev/null || break
     done
-    wait "$MPIRUN_PID" || code=$?
     trap - INT TERM
     return "$code"
 }
